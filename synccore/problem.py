@@ -24,7 +24,7 @@ class ProblemKind(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A path with its trouble.
+    r"""A path with its trouble.
 
     Attributes:
         kind: the stable code.
