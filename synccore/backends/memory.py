@@ -99,6 +99,7 @@ class MemoryBackend:
 
     def now_seconds(self) -> float:
         """Return the time by the clock that was handed in."""
+        self._check_bucket()
         return self._clock()
 
     def _stored(self, key: Key) -> Stored:
