@@ -13,6 +13,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -100,15 +101,9 @@ class LocalBackend:
         """Delete an object, as `Writer.delete` promises; also what crashed writers left in its directory a day ago."""
         path = self._path(key)
         self._check_directory()
-        if not path.parent.is_dir():
-            return
-        with self._translated("delete", path), _locked(path.parent):
-            found = _examine(path)
-            if found is not None and found[0] != expecting:
-                raise version_moved(self.base_url, key, expecting, found[0])
-            if found is not None:
-                _patiently(path.unlink)
-            _sweep(path.parent)
+        with self._translated("delete", path):
+            if _is_directory(path.parent):
+                self._delete(key, path, expecting)
 
     def keys(self, prefix: str) -> Iterator[Listed]:
         """List objects, as `Writer.keys` promises. Each is read, since its version is the digest of its bytes."""
@@ -161,8 +156,19 @@ class LocalBackend:
                 raise version_moved(self.base_url, key, replacing, found[0] if found else None)
             _patiently(lambda: unfinished.replace(path))
 
+    def _delete(self, key: Key, path: Path, expecting: Version) -> None:
+        with _locked(path.parent):
+            found = _examine(path)
+            if found is not None and found[0] != expecting:
+                raise version_moved(self.base_url, key, expecting, found[0])
+            if found is not None:
+                _patiently(path.unlink)
+            _sweep(path.parent)
+
     def _check_directory(self) -> None:
-        if not self._directory.is_dir():
+        with self._translated("look at", self._directory):
+            exists = _is_directory(self._directory)
+        if not exists:
             raise no_bucket(self.base_url, f"directory {self._directory}")
 
     @contextlib.contextmanager
@@ -174,7 +180,7 @@ class LocalBackend:
             self._check_directory()
             raise no_object(self.base_url, key) from None
         except OSError as error:
-            if path.is_dir():  # which Windows calls a refusal
+            if sys.platform == "win32" and path.is_dir():  # which Windows calls a refusal
                 raise no_object(self.base_url, key) from None
             raise self._refusal("read", path, error) from error
 
@@ -192,6 +198,14 @@ class LocalBackend:
             return refused(self.base_url, None, f"cannot {verb} {at}: {why}")
         message = f"cannot {verb} {at} in the store {self.base_url}: {why}"
         return BackendError(ErrorKind.BACKEND, message, base_url=self.base_url, path=at)
+
+
+def _is_directory(path: Path) -> bool:
+    """Tell whether a directory is at *path*; where that cannot be told, raise what the system says."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _version_of(data: bytes) -> Version:
