@@ -1,0 +1,1 @@
+"""The user's disk. Only these modules read or write a working tree."""
