@@ -218,7 +218,7 @@ class WorkTree:
         """Return the rules that hold for the whole work tree, the weakest first."""
         from dulwich.ignore import default_user_ignore_filter_path
 
-        mine = os.path.expanduser(default_user_ignore_filter_path(self._config))  # noqa: PTH111 - what git calls a home
+        mine = os.path.expanduser(default_user_ignore_filter_path(self._config))
         candidates = [Path(self.repo.commondir()) / "info" / "exclude"]
         if mine:
             candidates.insert(0, self.top / mine)
@@ -321,9 +321,7 @@ def _dirty(tree: WorkTree, commit: bytes | None) -> Iterator[str]:
     committed = _committed(repo, commit)
     index = Index(repo.index_path())
     for name, entry in index.items():
-        if isinstance(entry, ConflictedIndexEntry):
-            yield _text(name)
-        elif not stat.S_ISDIR(entry.mode) and committed.get(name) != (entry.mode, entry.sha):
+        if isinstance(entry, ConflictedIndexEntry) or (not stat.S_ISDIR(entry.mode) and committed.get(name) != (entry.mode, entry.sha)):
             yield _text(name)
     yield from {_text(name) for name in committed}.difference(tree.tracked)
     normalizer = repo.get_blob_normalizer()

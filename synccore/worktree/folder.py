@@ -81,7 +81,7 @@ def default_exclusion(path: str) -> Rule | None:
 def read_directory(root: Path, prefix: str, problems: list[Problem]) -> list[os.DirEntry[str]]:
     """Read the directory *prefix* (empty, or with its final slash) below *root*; what goes wrong is added to *problems*."""
     try:
-        with os.scandir(os.path.join(root, prefix) if prefix else root) as entries:  # noqa: PTH118 - Path drops the slash and costs ten times as much
+        with os.scandir(os.path.join(root, prefix) if prefix else root) as entries:
             return list(entries)
     except OSError as error:
         problems.append(unreadable_directory(prefix.removesuffix("/") or ".", error.strerror or str(error)))

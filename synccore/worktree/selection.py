@@ -158,7 +158,7 @@ def absolute(root: Path) -> Path:
     Raises:
         WorktreeError: it is no directory.
     """
-    root = Path(os.path.abspath(root))  # noqa: PTH100 - Path.resolve would follow the link
+    root = Path(os.path.abspath(root))
     if root.is_dir():
         return root
     found = "a file" if root.exists() else "nothing"
