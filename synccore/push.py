@@ -155,11 +155,12 @@ def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: Progre
     claims = Claims(lambda digest: any(digest in base.digests for base in bases))
     items = []
     unreadable: list[tuple[str, Problem]] = []
-    total = sum(len(look.scan.unread) for look in looks)
+    unread = [look.to_read(base) for look, base in zip(looks, bases, strict=True)]
+    total = sum(map(len, unread))
     done = 0
-    for look in looks:
+    for look, to_read in zip(looks, unread, strict=True):
         intake = Intake()
-        for block in take_in(look.source.root, look.scan.unread, claims, intake):
+        for block in take_in(look.source.root, to_read, claims, intake):
             outlet.add([block])
             progress(Progress(phase="read", done=done + len(intake.read), total=total, unit="files"))
         done += len(intake.read)
@@ -274,10 +275,10 @@ def _pending(items: list[_Item], bases: list[Base], first: list[Base]) -> list[R
             repo=item.look.repo,
             view=item.view,
             base=base,
-            first=read_against,
+            others=first,
             git=git_facts(item.look.source.root) if item.look.is_git else None,
         )
-        for item, base, read_against in zip(items, bases, first, strict=True)
+        for item, base in zip(items, bases, strict=True)
         if item.view.snapshot != base.snapshot
     ]
 
