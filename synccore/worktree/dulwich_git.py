@@ -19,7 +19,7 @@ from synccore.gitfacts import MAX_DIRTY_PATHS, GitFacts
 from synccore.ignore import RuleList, read_rules
 from synccore.problem import Problem
 from synccore.worktree.folder import is_directory, is_real_directory, looks_like_a_work_tree, read_directory
-from synccore.worktree.listing import Listing, NotARepositoryError, displayed
+from synccore.worktree.listing import Ignoring, Listing, NotARepositoryError, Tracked, displayed
 from synccore.worktree.origin import without_credentials
 
 if TYPE_CHECKING:
@@ -47,21 +47,6 @@ class IgnoreSource:
     name: str
     rules: RuleList
     below: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ignoring:
-    """The rule that makes git ignore a path.
-
-    Attributes:
-        source: the file that the rule stands in, for people.
-        line: its line there.
-        text: the line as written.
-    """
-
-    source: str
-    line: int
-    text: str
 
 
 @dataclass(slots=True)
@@ -186,6 +171,14 @@ class WorkTree:
         key = self._key(path)
         return key not in self._directories and (key in self._gitlinks or looks_like_a_work_tree(self.top / path))
 
+    def tracked_as(self, path: str) -> Tracked:
+        """Return what *path* (relative to the root) is to the list of tracked files."""
+        whole = self.prefix + path
+        mode = self.tracked.get(whole)
+        if mode is not None:
+            return Tracked.REPOSITORY if mode == _GITLINK else Tracked.FILE
+        return Tracked.DIRECTORY if self._key(whole) in self._directories else Tracked.NOT
+
     def ignoring(self, path: str) -> Ignoring | None:
         """Return the rule that makes git ignore *path* (relative to the root), or ``None``; tracked paths are not looked at."""
         parts = (self.prefix + path).split("/")
@@ -223,10 +216,13 @@ class WorkTree:
         if mine:
             candidates.insert(0, self.top / mine)
         return tuple(
-            IgnoreSource(str(path), RuleList(read_rules(data), ignore_case=self.ignores_case), 0)
+            IgnoreSource(str(path), self._rules(data), 0)
             for path in candidates
             if (data := _read_if_file(path)) is not None
         )
+
+    def _rules(self, data: bytes) -> RuleList:
+        return RuleList(read_rules(data, ignore_case=self.ignores_case), ignore_case=self.ignores_case)
 
     def _with_ignore_file(self, prefix: str, sources: tuple[IgnoreSource, ...]) -> tuple[IgnoreSource, ...]:
         """Return *sources* and the rules of ``.gitignore`` in *prefix*, if it has one.
@@ -239,8 +235,7 @@ class WorkTree:
             data = self.repo.object_store[self._skipped[name]].as_raw_string()
         if not data:
             return sources
-        rules = RuleList(read_rules(data), ignore_case=self.ignores_case)
-        return (*sources, IgnoreSource(name, rules, len(_bytes(prefix))))
+        return (*sources, IgnoreSource(name, self._rules(data), len(_bytes(prefix))))
 
 
 class DulwichListing:
@@ -279,6 +274,19 @@ class DulwichListing:
         return listing
 
 
+def open_rules(root: Path, *, nested: bool) -> WorkTree:
+    """Open *root* to ask about single paths.
+
+    Raises:
+        NotARepositoryError: there is no repository, or it ignores *root*.
+        WorktreeError: only git itself can read it.
+    """
+    tree = WorkTree(root, nested=nested)
+    if tree.root_is_ignored() and not any(path.startswith(tree.prefix) for path in tree.tracked):
+        raise NotARepositoryError("the repository around it ignores it")
+    return tree
+
+
 def read_facts(root: Path) -> GitFacts:
     """Read the commit, branch and origin of *root*'s repository, and what differs from the commit below *root*.
 
@@ -288,9 +296,7 @@ def read_facts(root: Path) -> GitFacts:
     """
     from dulwich.refs import Ref
 
-    tree = WorkTree(root, nested=False)
-    if tree.root_is_ignored() and not any(path.startswith(tree.prefix) for path in tree.tracked):
-        raise NotARepositoryError("the repository around it ignores it")
+    tree = open_rules(root, nested=False)
     repo = tree.repo
     try:
         commit: bytes | None = repo.head()
@@ -321,9 +327,10 @@ def _dirty(tree: WorkTree, commit: bytes | None) -> Iterator[str]:
     committed = _committed(repo, commit)
     index = Index(repo.index_path())
     for name, entry in index.items():
-        if isinstance(entry, ConflictedIndexEntry):
-            yield _text(name)
-        elif not stat.S_ISDIR(entry.mode) and committed.get(name) != (entry.mode, entry.sha):
+        is_settled = not isinstance(entry, ConflictedIndexEntry) and (
+            stat.S_ISDIR(entry.mode) or committed.get(name) == (entry.mode, entry.sha)
+        )
+        if not is_settled:
             yield _text(name)
     yield from {_text(name) for name in committed}.difference(tree.tracked)
     normalizer = repo.get_blob_normalizer()

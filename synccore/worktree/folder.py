@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from synccore.ignore import PLAIN_FOLDER_EXCLUSION, PathRules, Rule, RuleList, always_left_out, read_rules
+from synccore.ignore import PLAIN_FOLDER_EXCLUSION, PathRules, RuleList, always_left_out, read_rules
 from synccore.problem import Problem
 from synccore.worktree.listing import Listing, unreadable_directory
 
@@ -38,6 +38,7 @@ class FolderListing:
     def finish(self) -> Listing:
         """Walk the folder and return its list. Sockets, pipes and devices are in it: whoever reads them reports them."""
         listing = Listing(executable=frozenset() if sys.platform == "win32" else None)
+        files: list[str] = []
         rules = plain_folder_rules()
         waiting = [""]
         while waiting:
@@ -56,10 +57,12 @@ class FolderListing:
                 if is_directory(entry):
                     if self._is_wanted(path, rules):
                         waiting.append(path + "/")
-                elif rules.decide(path) is None:
-                    listing.taken.append(path)
-                elif self._left_out:
-                    listing.left_out.append(path)
+                else:
+                    files.append(path)
+        decisions = rules.decide_all(files)
+        listing.taken = [path for path, rule in zip(files, decisions, strict=True) if rule is None]
+        if self._left_out:
+            listing.left_out = [path for path, rule in zip(files, decisions, strict=True) if rule is not None]
         return listing
 
     def _is_wanted(self, path: str, rules: PathRules) -> bool:
@@ -71,11 +74,6 @@ class FolderListing:
 def plain_folder_rules() -> PathRules:
     """Return the default exclusion of folders without git, as rules."""
     return PathRules(RuleList(PLAIN_FOLDER_RULES))
-
-
-def default_exclusion(path: str) -> Rule | None:
-    """Return the rule of the default exclusion that leaves out *path* in a plain folder, or ``None``."""
-    return plain_folder_rules().decide(path)
 
 
 def read_directory(root: Path, prefix: str, problems: list[Problem]) -> list[os.DirEntry[str]]:

@@ -17,7 +17,15 @@ from synccore.errors import ErrorKind, WorktreeError
 from synccore.gitfacts import MAX_DIRTY_PATHS, GitFacts
 from synccore.problem import Problem
 from synccore.worktree.folder import is_real_directory, looks_like_a_work_tree
-from synccore.worktree.listing import Listing, NoGitProgramError, NotARepositoryError, displayed, unreadable_directory
+from synccore.worktree.listing import (
+    Ignoring,
+    Listing,
+    NoGitProgramError,
+    NotARepositoryError,
+    Tracked,
+    displayed,
+    unreadable_directory,
+)
 from synccore.worktree.origin import without_credentials
 
 _WINDOWS = sys.platform == "win32"
@@ -239,11 +247,53 @@ def _unreadable_directories(errors: str) -> list[Problem]:
 
 
 def _refuse_if_ignored(root: Path) -> None:
-    """Refuse a *root* that the repository around it ignores: that has no say over what is in it."""
+    """Refuse a *root* with nothing tracked that the repository around it ignores: that has no say over what is in it."""
     if looks_like_a_work_tree(root):
         return
-    if Question(root, "check-ignore", "-q", ".").outcome()[0] == 0:
+    # Asked from above: asked for ".", git holds patterns such as "*" against an empty name. And without what is tracked:
+    # git would take the name for a pattern to look that up.
+    place = root.resolve()
+    ignored = Question(place.parent, "check-ignore", "--no-index", "-q", "--", f"./{place.name}").outcome()[0] == 0
+    if ignored and not Question(root, "ls-files", "-z", "--cached").answer()[0]:
         raise NotARepositoryError("the repository around it ignores it")
+
+
+class GitRules:
+    """What git thinks of single paths of the work tree that *root* is or lies in.
+
+    Raises:
+        NoGitProgramError, NotARepositoryError, WorktreeError: as for a list.
+    """
+
+    def __init__(self, root: Path, *, nested: bool) -> None:
+        self._root = root
+        self._nested = nested
+        Question(root, "rev-parse", "--is-inside-work-tree", nested=nested).answer()
+        if not nested:
+            _refuse_if_ignored(root)
+
+    def tracked_as(self, path: str) -> Tracked:
+        """Return what *path* (relative to the root) is to the list of tracked files."""
+        question = Question(self._root, "--literal-pathspecs", "ls-files", "-z", "-s", "--", path, nested=self._nested)
+        lines = question.answer()[0].split("\0")[:-1]
+        if not lines:
+            return Tracked.NOT
+        if lines[0].partition("\t")[2] != path:
+            return Tracked.DIRECTORY
+        return Tracked.REPOSITORY if lines[0].startswith(_GITLINK_MODE) else Tracked.FILE
+
+    def ignoring(self, path: str) -> Ignoring | None:
+        """Return the rule that makes git ignore *path*, or ``None``; that it may be tracked is not looked at."""
+        question = Question(
+            self._root, "check-ignore", "-v", "-z", "--no-index", "--", f"./{path}", nested=self._nested
+        )
+        code, out, errors = question.outcome()
+        if code == 1:
+            return None
+        if code:
+            _refuse(self._root, code, errors)
+        source, line, text, *_ = out.split("\0")
+        return None if text.startswith("!") else Ignoring(displayed(source), int(line), displayed(text))
 
 
 def ask_facts(root: Path) -> GitFacts:

@@ -115,9 +115,10 @@ def select(root: Path, *, exclusion: str | None = None, lister: Lister = Lister.
     gathered = _gather(root, rules, lister)
     taken = gathered.taken
     if rules is not None or excluded is not None:
-        taken = [path for path in taken if not leaves_out(path, rules, excluded)]
+        taken = _wanted(taken, rules, excluded)
     if rules is not None and rules.takes_back:
-        taken += [path for path in gathered.left_out if (rule := rules.decide(path)) is not None and rule.negated]
+        judged = zip(gathered.left_out, rules.decide_all(gathered.left_out), strict=True)
+        taken += [path for path, rule in judged if rule is not None and rule.negated]
     paths, problems = _buildable(_reachable(root, _ever_wanted(sorted(set(taken)))))
     return Selection(
         paths=tuple(paths),
@@ -134,7 +135,7 @@ def git_facts(root: Path, *, lister: Lister = Lister.AUTO) -> GitFacts | None:
         WorktreeError: there is no such directory, or git refuses to read it.
     """
     root = absolute(root)
-    if _work_tree_around(root) is None:
+    if work_tree_around(root) is None:
         return None
     try:
         if lister is not Lister.DULWICH:
@@ -149,7 +150,7 @@ def git_facts(root: Path, *, lister: Lister = Lister.AUTO) -> GitFacts | None:
     except NotARepositoryError:
         return None
     except NoGitProgramError:
-        _refuse_without_git(root)
+        refuse_without_git(root)
 
 
 def absolute(root: Path) -> Path:
@@ -193,15 +194,17 @@ def synccodeignore(root: Path) -> PathRules | RegexpRules | None:
     return parse_synccodeignore(data, name=str(path))
 
 
-def leaves_out(path: str, rules: PathRules | RegexpRules | None, excluded: re.Pattern[str] | None) -> bool:
-    """Tell whether the user's own rules leave out *path*, which git or the folder's rules would take."""
-    rule = rules.decide(path) if rules is not None else None
-    if rule is not None:
-        return not rule.negated
-    return excluded is not None and excluded.match(path) is not None
+def _wanted(paths: list[str], rules: PathRules | RegexpRules | None, excluded: re.Pattern[str] | None) -> list[str]:
+    """Return those of *paths*, which git or the folder's rules take, that the user's own rules do not leave out."""
+    decisions = rules.decide_all(paths) if rules is not None else [None] * len(paths)
+    return [
+        path
+        for path, rule in zip(paths, decisions, strict=True)
+        if (rule.negated if rule is not None else excluded is None or not excluded.match(path))
+    ]
 
 
-def _work_tree_around(root: Path) -> Path | None:
+def work_tree_around(root: Path) -> Path | None:
     """Return the nearest directory at or above *root* with a usable ``.git``.
 
     Raises:
@@ -215,7 +218,8 @@ def _work_tree_around(root: Path) -> Path | None:
     return None
 
 
-def _refuse_without_git(root: Path) -> NoReturn:
+def refuse_without_git(root: Path) -> NoReturn:
+    """Say that git was asked for by name and is not there."""
     raise WorktreeError(
         ErrorKind.WORKTREE, f"git was to list {root}, and there is no working git on the PATH", path=str(root)
     ) from None
@@ -248,14 +252,14 @@ def _start(
     """Begin to list *place*, with git, without it, or as a plain folder."""
     directory = root / place.prefix
     nested = bool(place.prefix)
-    if not looks_like_a_work_tree(directory) if nested else _work_tree_around(root) is None:
+    if not looks_like_a_work_tree(directory) if nested else work_tree_around(root) is None:
         return _as_folder(root, place, rules, wants_left_out=wants_left_out)
     if lister is not Lister.DULWICH:
         try:
             return GitListing(directory, left_out=wants_left_out, nested=nested)
         except NoGitProgramError:
             if lister is Lister.GIT:
-                _refuse_without_git(root)
+                refuse_without_git(root)
     from synccore.worktree.dulwich_git import DulwichListing
 
     return DulwichListing(directory, left_out=wants_left_out, nested=nested)
