@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -19,18 +19,16 @@ from synccore.gitfacts import MAX_DIRTY_PATHS, GitFacts
 from synccore.ignore import RuleList, read_rules
 from synccore.problem import Problem
 from synccore.worktree.folder import is_directory, is_real_directory, looks_like_a_work_tree, read_directory
+from synccore.worktree.gitindex import GitIndexEntry, GitIndexError, read_git_index
 from synccore.worktree.listing import Ignoring, Listing, NotARepositoryError, Tracked, displayed
 from synccore.worktree.origin import without_credentials
 
 if TYPE_CHECKING:
     from dulwich.config import StackedConfig
-    from dulwich.index import ConflictedIndexEntry, IndexEntry
-    from dulwich.objects import ObjectID
+    from dulwich.objects import Blob, ObjectID
     from dulwich.repo import Repo
 
 _GITLINK = 0o160000
-_ASSUME_UNCHANGED = 0x8000
-_SKIP_WORKTREE = 0x4000
 _ANY_EXECUTE = 0o111
 
 
@@ -84,7 +82,7 @@ class WorkTree:
         self.trusts_disk = sys.platform != "win32" and _flag(self._config, b"filemode", default=True)
         self.tracked: dict[str, int] = {}
         self.executable: set[str] = set()
-        self.unseen: set[str] = set()
+        self.entries: list[GitIndexEntry] = []
         self._skipped: dict[str, ObjectID] = {}
         self._read_index()
         self._directories = {self._key(directory) for path in self.tracked for directory in _above(path)}
@@ -96,37 +94,23 @@ class WorkTree:
 
     def _read_index(self) -> None:
         """Read what is tracked, each path once, with directories of a sparse list spelled out."""
-        from dulwich.index import ConflictedIndexEntry
         from dulwich.object_store import iter_tree_contents
 
-        if next(Path(self.repo.controldir()).glob("sharedindex.*"), None) is not None:
-            _refuse(self.root, "its list of files is split (core.splitIndex)")
-        for name, entry in self._index_items():
-            path = _text(name)
-            if isinstance(entry, ConflictedIndexEntry):
-                for side in (entry.ancestor, entry.this, entry.other):
-                    if side is not None:
-                        self._track(path, side.mode)
-            elif stat.S_ISDIR(entry.mode):
-                for below in iter_tree_contents(self.repo.object_store, entry.sha):
-                    inner = path.rstrip("/") + "/" + _text(below.path)
+        id_bytes = 32 if _value(self._config, (b"extensions",), b"objectformat") == b"sha256" else 20
+        try:
+            self.entries = read_git_index(Path(self.repo.index_path()), id_bytes=id_bytes)
+        except GitIndexError as error:
+            _refuse(self.root, str(error))
+        for entry in self.entries:
+            if stat.S_ISDIR(entry.mode):
+                for below in iter_tree_contents(self.repo.object_store, _object_id(entry)):
+                    inner = entry.path + _text(below.path)
                     self._track(inner, below.mode)
                     self._skipped[inner] = below.sha
             else:
-                self._track(path, entry.mode)
-                if entry.extended_flags & _SKIP_WORKTREE:
-                    self._skipped[path] = entry.sha
-                if entry.flags & _ASSUME_UNCHANGED:
-                    self.unseen.add(path)
-        self.unseen.update(self._skipped)
-
-    def _index_items(self) -> list[tuple[bytes, IndexEntry | ConflictedIndexEntry]]:
-        from dulwich.index import Index
-
-        try:
-            return list(Index(self.repo.index_path()).items())
-        except Exception as error:  # noqa: BLE001 - dulwich has no common class for what it cannot read
-            _refuse(self.root, f"its list of files is not readable: {error}")
+                self._track(entry.path, entry.mode)
+                if entry.skip_worktree:
+                    self._skipped[entry.path] = _object_id(entry)
 
     def _track(self, path: str, mode: int) -> None:
         self.tracked[path] = mode
@@ -273,6 +257,9 @@ class DulwichListing:
             listing.executable = frozenset(path[cut:] for path in tree.executable & tracked.keys())
         return listing
 
+    def drop(self) -> None:
+        """Do nothing: nothing runs before `finish`."""
+
 
 def open_rules(root: Path, *, nested: bool) -> WorkTree:
     """Open *root* to ask about single paths.
@@ -304,10 +291,7 @@ def read_facts(root: Path) -> GitFacts:
         commit = None
     target = repo.refs.read_ref(Ref(b"HEAD")) or b""
     branch = target.removeprefix(b"ref: refs/heads/") if target.startswith(b"ref: refs/heads/") else None
-    try:
-        origin: bytes | None = repo.get_config_stack().get((b"remote", b"origin"), b"url")
-    except KeyError:
-        origin = None
+    origin = _value(repo.get_config_stack(), (b"remote", b"origin"), b"url")
     cut = len(tree.prefix)
     dirty = sorted({path[cut:] for path in _dirty(tree, commit) if path.startswith(tree.prefix)})
     return GitFacts(
@@ -321,29 +305,73 @@ def read_facts(root: Path) -> GitFacts:
 
 def _dirty(tree: WorkTree, commit: bytes | None) -> Iterator[str]:
     """Yield the paths, from the top, that differ from *commit* in git's list or on the disk."""
-    from dulwich.index import ConflictedIndexEntry, Index, get_unstaged_changes
-
-    repo = tree.repo
-    committed = _committed(repo, commit)
-    index = Index(repo.index_path())
-    for name, entry in index.items():
-        is_settled = not isinstance(entry, ConflictedIndexEntry) and (
-            stat.S_ISDIR(entry.mode) or committed.get(name) == (entry.mode, entry.sha)
-        )
-        if not is_settled:
-            yield _text(name)
-    yield from {_text(name) for name in committed}.difference(tree.tracked)
-    normalizer = repo.get_blob_normalizer()
-    for name in get_unstaged_changes(index, str(tree.top), normalizer.checkin_normalize):
-        path = _text(name)
-        if path not in tree.unseen and path in tree.tracked:
-            yield path
+    committed = _committed(tree.repo, commit)
+    normalize = tree.repo.get_blob_normalizer().checkin_normalize
+    listed_ns = _modified_ns(Path(tree.repo.index_path()))
+    for entry in tree.entries:
+        if stat.S_ISDIR(entry.mode):
+            continue
+        is_staged = entry.stage or entry.intent_to_add or committed.get(entry.path) != (entry.mode, _object_id(entry))
+        is_looked_at = not entry.assume_unchanged and not entry.skip_worktree
+        if is_staged or (is_looked_at and _is_edited(tree, entry, listed_ns, normalize)):
+            yield entry.path
+    yield from committed.keys() - tree.tracked.keys()
     found = tree.walk(ignored=False, problems=[])
     yield from found.untracked
     yield from found.nested
 
 
-def _committed(repo: Repo, commit: bytes | None) -> dict[bytes, tuple[int, bytes]]:
+def _is_edited(tree: WorkTree, entry: GitIndexEntry, listed_ns: int, normalize: Callable[[Blob, bytes], Blob]) -> bool:
+    """Tell whether the disk has something else at *entry* than git's list says.
+
+    A file as new as the list may have changed in the same instant that it was listed, so its content is looked at.
+    """
+    from dulwich.objects import Blob
+
+    path = tree.top / entry.path
+    try:
+        found = path.lstat()
+        if entry.mode == _GITLINK:
+            return not stat.S_ISDIR(found.st_mode) or _head(path) not in {None, _object_id(entry)}
+        if stat.S_IFMT(found.st_mode) != stat.S_IFMT(entry.mode):
+            return True
+        if (
+            tree.trusts_disk
+            and not stat.S_ISLNK(found.st_mode)
+            and bool(found.st_mode & stat.S_IXUSR) != bool(entry.mode & stat.S_IXUSR)
+        ):
+            return True
+        seen = (*entry.modified, entry.size_bytes)
+        if seen == (*divmod(found.st_mtime_ns, 10**9), found.st_size % 2**32) and found.st_mtime_ns < listed_ns:
+            return False
+        data = os.fsencode(path.readlink()) if stat.S_ISLNK(found.st_mode) else path.read_bytes()
+    except OSError:
+        return True
+    blob = Blob.from_string(data)
+    if not stat.S_ISLNK(found.st_mode):
+        blob = normalize(blob, _bytes(entry.path))
+    return blob.id != _object_id(entry)
+
+
+def _head(directory: Path) -> bytes | None:
+    """Return the commit that the repository in *directory* stands on; ``None`` where there is none."""
+    from dulwich.errors import NotGitRepository
+    from dulwich.repo import Repo
+
+    try:
+        return Repo(str(directory)).head()
+    except (NotGitRepository, KeyError):
+        return None
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _committed(repo: Repo, commit: bytes | None) -> dict[str, tuple[int, bytes]]:
     """Return the mode and object of every path of *commit*."""
     from dulwich.object_store import iter_tree_contents
     from dulwich.objects import Commit
@@ -351,7 +379,7 @@ def _committed(repo: Repo, commit: bytes | None) -> dict[bytes, tuple[int, bytes
     found = repo[commit] if commit is not None else None
     if not isinstance(found, Commit):
         return {}
-    return {entry.path: (entry.mode, entry.sha) for entry in iter_tree_contents(repo.object_store, found.tree)}
+    return {_text(entry.path): (entry.mode, entry.sha) for entry in iter_tree_contents(repo.object_store, found.tree)}
 
 
 def _open(root: Path, top: Path) -> Repo:
@@ -377,6 +405,19 @@ def _flag(config: StackedConfig, name: bytes, *, default: bool) -> bool:
         return bool(config.get_boolean((b"core",), name, default))
     except ValueError:
         return default
+
+
+def _value(config: StackedConfig, section: tuple[bytes, ...], name: bytes) -> bytes | None:
+    try:
+        return config.get(section, name)
+    except KeyError:
+        return None
+
+
+def _object_id(entry: GitIndexEntry) -> ObjectID:
+    from dulwich.objects import ObjectID
+
+    return ObjectID(entry.object_id.hex().encode())
 
 
 def _text(data: bytes) -> str:

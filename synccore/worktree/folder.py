@@ -54,6 +54,8 @@ class FolderListing:
                 continue
             for entry in entries:
                 path = prefix + entry.name
+                if entry.name == ".git":
+                    continue
                 if is_directory(entry):
                     if self._is_wanted(path, rules):
                         waiting.append(path + "/")
@@ -64,6 +66,9 @@ class FolderListing:
         if self._left_out:
             listing.left_out = [path for path, rule in zip(files, decisions, strict=True) if rule is not None]
         return listing
+
+    def drop(self) -> None:
+        """Do nothing: nothing runs before `finish`."""
 
     def _is_wanted(self, path: str, rules: PathRules) -> bool:
         if always_left_out(path) or self._pruned(path):
@@ -121,7 +126,7 @@ def looks_like_a_work_tree(directory: Path) -> bool:
 def git_directory(directory: Path) -> Path | None:
     """Return the repository that ``.git`` in *directory* is or names; ``None`` where there is none that could be used."""
     inside = directory / ".git"
-    if inside.is_file():
+    if os.path.isfile(inside):  # noqa: PTH113 - false where it may not be looked at; Path.is_file raises
         try:
             text = os.fsdecode(inside.read_bytes())
         except OSError:
@@ -137,5 +142,6 @@ def is_git_directory(path: Path) -> bool:
     common = path
     with suppress(OSError):
         common = path / os.fsdecode((path / "commondir").read_bytes()).strip()
-    head = path / "HEAD"
-    return (head.is_file() or head.is_symlink()) and (common / "objects").is_dir() and (common / "refs").is_dir()
+    # These say no where they may not look; the methods of Path raise.
+    has_head = os.path.isfile(path / "HEAD") or os.path.islink(path / "HEAD")  # noqa: PTH113, PTH114
+    return has_head and os.path.isdir(common / "objects") and os.path.isdir(common / "refs")  # noqa: PTH112

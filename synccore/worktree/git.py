@@ -1,7 +1,7 @@
 """Git as a program: which files it would take, and what it says of the commit below them.
 
-Invariant: git is only asked, never told: no call of this module writes to a repository, takes its locks or starts its
-filters, and the caller's ``GIT_*`` variables cannot turn a question to another repository.
+Invariant: git is only asked, never told: no call of this module writes to a repository or takes its locks, and the
+caller's ``GIT_*`` variables cannot turn a question to another repository.
 """
 
 from __future__ import annotations
@@ -92,9 +92,10 @@ class Question:
         return self._process.returncode, _text(out), _text(errors)
 
     def drop(self) -> None:
-        """End the process and forget its answer."""
-        self._process.kill()
-        self._process.communicate()
+        """End the process if it still runs, and forget its answer."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()
 
 
 def _text(data: bytes) -> str:
@@ -198,15 +199,9 @@ class GitListing:
             NotARepositoryError, NoGitProgramError: another lister must do it.
             WorktreeError: git refused.
         """
-        try:
-            out, errors = self._list.answer()
-            if not out:
-                _refuse_if_ignored(self._root)
-        except BaseException:
-            for other in (self._trusts_disk, self._ignored):
-                if other is not None:
-                    other.drop()
-            raise
+        out, errors = self._list.answer()
+        if not out:
+            _refuse_if_ignored(self._root)
         trusts_disk = self._trusts_disk is not None and self._trusts_disk.outcome()[1].strip() != "false"
         listing = _read_list(out, self._root, trusts_disk=trusts_disk)
         if self._ignored is not None:
@@ -216,6 +211,12 @@ class GitListing:
                 (listing.nested_left_out if path.endswith("/") else listing.left_out).append(path.rstrip("/"))
         listing.problems.extend(_unreadable_directories(errors))
         return listing
+
+    def drop(self) -> None:
+        """End what still runs."""
+        for question in (self._list, self._trusts_disk, self._ignored):
+            if question is not None:
+                question.drop()
 
 
 def _read_list(out: str, root: Path, *, trusts_disk: bool) -> Listing:
