@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -88,6 +89,10 @@ class WorkTree:
         self._directories = {self._key(directory) for path in self.tracked for directory in _above(path)}
         self._known = {self._key(path) for path in self.tracked}
         self._gitlinks = {self._key(path) for path, mode in self.tracked.items() if mode == _GITLINK}
+
+    def close(self) -> None:
+        """Let go of the repository's files."""
+        self.repo.close()
 
     def _key(self, path: str) -> str:
         return path.lower() if self.ignores_case else path
@@ -237,7 +242,10 @@ class DulwichListing:
         Raises:
             NotARepositoryError: the repository around the root ignores it.
         """
-        tree = self._tree
+        with closing(self._tree) as tree:
+            return self._list(tree)
+
+    def _list(self, tree: WorkTree) -> Listing:
         cut = len(tree.prefix)
         problems: list[Problem] = []
         found = tree.walk(ignored=self._left_out, problems=problems)
@@ -258,7 +266,8 @@ class DulwichListing:
         return listing
 
     def drop(self) -> None:
-        """Do nothing: nothing runs before `finish`."""
+        """Let go of the repository's files."""
+        self._tree.close()
 
 
 def open_rules(root: Path, *, nested: bool) -> WorkTree:
@@ -270,6 +279,7 @@ def open_rules(root: Path, *, nested: bool) -> WorkTree:
     """
     tree = WorkTree(root, nested=nested)
     if tree.root_is_ignored() and not any(path.startswith(tree.prefix) for path in tree.tracked):
+        tree.close()
         raise NotARepositoryError("the repository around it ignores it")
     return tree
 
@@ -281,9 +291,13 @@ def read_facts(root: Path) -> GitFacts:
         NotARepositoryError: there is no repository, or it ignores *root*.
         WorktreeError: only git itself can read it.
     """
+    with closing(open_rules(root, nested=False)) as tree:
+        return _facts(tree)
+
+
+def _facts(tree: WorkTree) -> GitFacts:
     from dulwich.refs import Ref
 
-    tree = open_rules(root, nested=False)
     repo = tree.repo
     try:
         commit: bytes | None = repo.head()
@@ -322,8 +336,9 @@ def _dirty(tree: WorkTree, commit: bytes | None) -> Iterator[str]:
 
 
 def _is_edited(tree: WorkTree, entry: GitIndexEntry, listed_ns: int, normalize: Callable[[Blob, bytes], Blob]) -> bool:
-    """Tell whether the disk has something else at *entry* than git's list says.
+    """Tell whether the disk has something else at *entry* than git's list says, as git itself tells.
 
+    Another size than was listed is an edit, even where a conversion of line ends would undo it. No listed size is none.
     A file as new as the list may have changed in the same instant that it was listed, so its content is looked at.
     """
     from dulwich.objects import Blob
@@ -333,16 +348,9 @@ def _is_edited(tree: WorkTree, entry: GitIndexEntry, listed_ns: int, normalize: 
         found = path.lstat()
         if entry.mode == _GITLINK:
             return not stat.S_ISDIR(found.st_mode) or _head(path) not in {None, _object_id(entry)}
-        if stat.S_IFMT(found.st_mode) != stat.S_IFMT(entry.mode):
+        if _has_another_form(tree, entry, found):
             return True
-        if (
-            tree.trusts_disk
-            and not stat.S_ISLNK(found.st_mode)
-            and bool(found.st_mode & stat.S_IXUSR) != bool(entry.mode & stat.S_IXUSR)
-        ):
-            return True
-        seen = (*entry.modified, entry.size_bytes)
-        if seen == (*divmod(found.st_mtime_ns, 10**9), found.st_size % 2**32) and found.st_mtime_ns < listed_ns:
+        if entry.modified == divmod(found.st_mtime_ns, 10**9) and found.st_mtime_ns < listed_ns and entry.size_bytes:
             return False
         data = os.fsencode(path.readlink()) if stat.S_ISLNK(found.st_mode) else path.read_bytes()
     except OSError:
@@ -353,13 +361,26 @@ def _is_edited(tree: WorkTree, entry: GitIndexEntry, listed_ns: int, normalize: 
     return blob.id != _object_id(entry)
 
 
+def _has_another_form(tree: WorkTree, entry: GitIndexEntry, found: os.stat_result) -> bool:
+    if stat.S_IFMT(found.st_mode) != stat.S_IFMT(entry.mode):
+        return True
+    if entry.size_bytes and entry.size_bytes != found.st_size % 2**32:
+        return True
+    return (
+        tree.trusts_disk
+        and not stat.S_ISLNK(found.st_mode)
+        and bool(found.st_mode & stat.S_IXUSR) != bool(entry.mode & stat.S_IXUSR)
+    )
+
+
 def _head(directory: Path) -> bytes | None:
     """Return the commit that the repository in *directory* stands on; ``None`` where there is none."""
     from dulwich.errors import NotGitRepository
     from dulwich.repo import Repo
 
     try:
-        return Repo(str(directory)).head()
+        with closing(Repo(str(directory))) as repo:
+            return repo.head()
     except (NotGitRepository, KeyError):
         return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -74,6 +75,8 @@ class _Rules(Protocol):
     def tracked_as(self, path: str) -> Tracked: ...
 
     def ignoring(self, path: str) -> Ignoring | None: ...
+
+    def close(self) -> None: ...
 
 
 def explain(root: Path, path: str | Path, *, exclusion: str | None = None, lister: Lister = Lister.AUTO) -> Explanation:
@@ -222,20 +225,20 @@ class _Asked:
     def _by_place(self) -> Explanation:
         """Answer with the rules of the repository or folder that the path lies in."""
         prefix = ""
-        while True:
-            rules = self._rules_of(prefix)
-            inner = self._path[len(prefix) :]
-            nested = self._nested_above(prefix, inner, rules)
-            asked = nested or inner
-            if nested is None or (rules is not None and rules.tracked_as(nested) is Tracked.REPOSITORY):
-                decision = None
-            else:
-                decision = self._left_out_by(asked, rules, prefix)
-            if decision is not None:
-                return decision
-            if nested is None:
-                return self._by_last_place(inner, rules, prefix)
-            prefix += nested + "/"
+        with ExitStack() as opened:
+            while True:
+                rules = self._rules_of(prefix)
+                if rules is not None:
+                    opened.callback(rules.close)
+                inner = self._path[len(prefix) :]
+                nested = self._nested_above(prefix, inner, rules)
+                if nested is None:
+                    return self._by_last_place(inner, rules, prefix)
+                if rules is None or rules.tracked_as(nested) is not Tracked.REPOSITORY:
+                    left_out = self._left_out_by(nested, rules, prefix)
+                    if left_out is not None:
+                        return left_out
+                prefix += nested + "/"
 
     def _nested_above(self, prefix: str, inner: str, rules: _Rules | None) -> str | None:
         """Return the first directory above *inner* that is a repository of its own to the place at *prefix*."""

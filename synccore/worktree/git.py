@@ -48,20 +48,27 @@ _EXECUTABLE_MODE = "100755"
 class Question:
     """One running git process, started at once so that several can work side by side.
 
+    Args:
+        root: where git is started.
+        arguments: what it is asked.
+        nested: whether it must not look for a repository above *root*.
+        given: what it reads from its standard input.
+
     Raises:
         NoGitProgramError: git is not installed.
     """
 
-    __slots__ = ("_process", "_root")
+    __slots__ = ("_given", "_process", "_root")
 
-    def __init__(self, root: Path, *arguments: str, nested: bool = False) -> None:
+    def __init__(self, root: Path, *arguments: str, nested: bool = False, given: str | None = None) -> None:
         self._root = root
+        self._given = None if given is None else given.encode("utf-8", "surrogateescape")
         try:
             self._process = subprocess.Popen(  # noqa: S603 - a fixed program with arguments of our own
                 ["git", *arguments],  # noqa: S607 - the user's own git, wherever it is installed
                 cwd=root,
                 env=_environment(ceiling=root.parent if nested else None),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
@@ -88,7 +95,7 @@ class Question:
 
     def outcome(self) -> tuple[int, str, str]:
         """Wait, and return the exit code, the output and the errors."""
-        out, errors = self._process.communicate()
+        out, errors = self._process.communicate(self._given)
         return self._process.returncode, _text(out), _text(errors)
 
     def drop(self) -> None:
@@ -273,6 +280,9 @@ class GitRules:
         if not nested:
             _refuse_if_ignored(root)
 
+    def close(self) -> None:
+        """Do nothing: no process outlives its question."""
+
     def tracked_as(self, path: str) -> Tracked:
         """Return what *path* (relative to the root) is to the list of tracked files."""
         question = Question(self._root, "--literal-pathspecs", "ls-files", "-z", "-s", "--", path, nested=self._nested)
@@ -285,9 +295,8 @@ class GitRules:
 
     def ignoring(self, path: str) -> Ignoring | None:
         """Return the rule that makes git ignore *path*, or ``None``; that it may be tracked is not looked at."""
-        question = Question(
-            self._root, "check-ignore", "-v", "-z", "--no-index", "--", f"./{path}", nested=self._nested
-        )
+        arguments = ("check-ignore", "-v", "-z", "--no-index", "--stdin")
+        question = Question(self._root, *arguments, nested=self._nested, given=f"./{path}\0")
         code, out, errors = question.outcome()
         if code == 1:
             return None
