@@ -135,7 +135,7 @@ class _Asked:
         if always_left_out(self._path):
             return replace(
                 self._left(Reason.ALWAYS_LEFT_OUT, "is left out always: .git, __pycache__ and *.pyc never take part"),
-                rule="*.pyc" if self._path.endswith(".pyc") else ".git, __pycache__",
+                rule=next((part for part in self._path.split("/") if part in {".git", "__pycache__"}), "*.pyc"),
             )
         if displayed(self._path) != self._path:
             return self._left(Reason.NOT_UTF8, "has a name that is not UTF-8, which other systems cannot carry")
