@@ -28,7 +28,7 @@ def remove_if_emptied(parent: int, name: bytes, handle: int, names: TemporaryNam
     if _rmdir(parent, name):
         return True
     inside = names_in(handle)
-    if not all(child.encode("utf-8", "surrogateescape") == CACHE_NAME or names.is_left_over(child) for child in inside):
+    if not all(os.fsencode(child) == CACHE_NAME or names.is_left_over(child) for child in inside):
         return False
     for child in inside:
         names.remove_left_over(handle, child)
