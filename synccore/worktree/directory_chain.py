@@ -23,6 +23,7 @@ OPEN_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW | _CLO
 OPEN_TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _NO_FOLLOW | _CLOSE_ON_EXEC
 OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOSE_ON_EXEC
 OPEN_NEW_TO_READ_BACK = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOSE_ON_EXEC
+OPEN_TO_ADD = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW | _CLOSE_ON_EXEC
 
 # What systems answer when a directory was to be opened and something else stands there (Linux, macOS, FreeBSD).
 NOT_A_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EMLINK})
@@ -134,7 +135,7 @@ class DirectoryChain:
     def _close_last(self) -> None:
         last = self._opened.pop()
         handle, last.handle = last.handle, _CLOSED
-        os.close(handle)
+        close_directory(handle)
 
     def _arrived(self) -> None:
         self.path = "/".join(self._parts)
@@ -145,6 +146,12 @@ def make_directory(parent: int, name: bytes) -> None:
     """Make a directory; what stands there already is left for the next step to judge."""
     with suppress(FileExistsError):
         os.mkdir(name, 0o777, dir_fd=parent)
+
+
+def close_directory(handle: int) -> None:
+    """Close a directory's handle; nothing is written through one, so that an error means nothing."""
+    with suppress(OSError):
+        os.close(handle)
 
 
 def names_in(directory: int) -> list[str]:

@@ -200,7 +200,7 @@ class WorkTree:
         """Return the rules that hold for the whole work tree, the weakest first."""
         from dulwich.ignore import default_user_ignore_filter_path
 
-        mine = os.path.expanduser(default_user_ignore_filter_path(self._config))  # noqa: PTH111 - what git calls a home
+        mine = os.path.expanduser(default_user_ignore_filter_path(self._config))
         candidates = [Path(self.repo.commondir()) / "info" / "exclude"]
         if mine:
             candidates.insert(0, self.top / mine)

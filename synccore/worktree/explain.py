@@ -101,7 +101,7 @@ def explain(root: Path, path: str | Path, *, exclusion: str | None = None, liste
 
 def _relative_to(root: Path, path: str | Path) -> str | None:
     """Return *path* relative to *root* with ``/`` (empty for the root itself), or ``None`` if it is elsewhere."""
-    whole = os.path.normpath(os.path.join(root, path))  # noqa: PTH118 - lexical: a link must not be followed
+    whole = os.path.normpath(os.path.join(root, path))
     for top in (root, root.resolve()):
         try:
             found = Path(whole).relative_to(top).as_posix()

@@ -126,7 +126,7 @@ def looks_like_a_work_tree(directory: Path) -> bool:
 def git_directory(directory: Path) -> Path | None:
     """Return the repository that ``.git`` in *directory* is or names; ``None`` where there is none that could be used."""
     inside = directory / ".git"
-    if os.path.isfile(inside):  # noqa: PTH113 - false where it may not be looked at; Path.is_file raises
+    if os.path.isfile(inside):
         try:
             text = os.fsdecode(inside.read_bytes())
         except OSError:
@@ -143,5 +143,5 @@ def is_git_directory(path: Path) -> bool:
     with suppress(OSError):
         common = path / os.fsdecode((path / "commondir").read_bytes()).strip()
     # These say no where they may not look; the methods of Path raise.
-    has_head = os.path.isfile(path / "HEAD") or os.path.islink(path / "HEAD")  # noqa: PTH113, PTH114
-    return has_head and os.path.isdir(common / "objects") and os.path.isdir(common / "refs")  # noqa: PTH112
+    has_head = os.path.isfile(path / "HEAD") or os.path.islink(path / "HEAD")
+    return has_head and os.path.isdir(common / "objects") and os.path.isdir(common / "refs")
