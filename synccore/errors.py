@@ -33,6 +33,7 @@ class ErrorKind(str, Enum):
     LOCKED = "locked"
     BAD_PATH = "bad-path"
     BAD_INPUT = "bad-input"
+    TREE_TAKEN = "tree-taken"
 
 
 class SyncError(Exception):

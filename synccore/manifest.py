@@ -1,13 +1,23 @@
-"""The canonical listing of a tree."""
+"""Trees, and the manifest: the canonical listing of one, with the places of its chunks (docs/format.md, 4 and 5).
+
+Invariant: equal manifests have equal bytes, and a decoded one has passed every check of the format but the snapshot id's,
+which `synccore.snapshot` makes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from synccore import wire
 from synccore.digest import Digest
+from synccore.envelope import ObjectKind, seal, unseal
+from synccore.places import Block, InlineBlock, ObjectRef, Place, Places, StoredBlock
 from synccore.treepath import TreePath
+
+MAX_WHOLE_CHUNK_BYTES = 2**20
+MAX_BLOCK_PLAIN_BYTES = 2 * 2**20
 
 
 class FileKind(IntEnum):
@@ -16,6 +26,9 @@ class FileKind(IntEnum):
     FILE = 0
     EXECUTABLE = 1
     SYMLINK = 2
+
+
+_KINDS = tuple(FileKind)
 
 
 class Chunk(NamedTuple):
@@ -45,3 +58,192 @@ class Entry(NamedTuple):
 
 
 Tree = Mapping[TreePath, Entry]
+
+
+class Manifest(NamedTuple):
+    """A tree as it is stored.
+
+    Attributes:
+        snapshot: the id that the manifest claims for its tree.
+        tree: the entries, in path order.
+        places: where each of their chunks is.
+    """
+
+    snapshot: Digest
+    tree: dict[TreePath, Entry]
+    places: dict[Digest, Place]
+
+
+def chunks_of(entry: Entry) -> tuple[Chunk, ...]:
+    """Return the chunks that make up *entry*'s content, the whole one included."""
+    if entry.chunks:
+        return entry.chunks
+    return (Chunk(entry.digest, entry.size_bytes),) if entry.size_bytes else ()
+
+
+def encode_manifest(snapshot: Digest, tree: Tree, places: Places) -> bytes:
+    """Return the stored bytes of a manifest.
+
+    Raises:
+        KeyError: *places* lacks a chunk of *tree*.
+    """
+    entries = [tree[path] for path in sorted(tree)]
+    packed = wire.pack((snapshot, tree_rows(sorted(tree), entries), place_rows(entries, places, bytearray())))
+    return seal(ObjectKind.MANIFEST, packed)
+
+
+def decode_manifest(data: bytes, what: str) -> Manifest:
+    """Return the manifest whose stored bytes *data* is.
+
+    Args:
+        data: the stored bytes, whose digest the caller has compared with the key.
+        what: the object's key, for messages.
+
+    Raises:
+        IntegrityError: it is not a manifest.
+    """
+    snapshot, tree_part, place_part = wire.row(wire.unpack(unseal(ObjectKind.MANIFEST, data, what), what), 3, what)
+    tree = parse_tree(tree_part, what)
+    refuse_file_above_file(tree, what)
+    return Manifest(wire.digest(snapshot, what), tree, parse_places(place_part, tree, b"", what))
+
+
+def tree_rows(paths: list[TreePath], entries: list[Entry]) -> wire.Packed:
+    """Return the `tree` of the format for *entries*, which stand at *paths*, both in path order."""
+    return (
+        paths,
+        bytes([entry.kind for entry in entries]),
+        [entry.size_bytes for entry in entries],
+        b"".join([entry.digest for entry in entries]),
+        [
+            (number, b"".join([chunk.digest for chunk in entry.chunks]), [chunk.size_bytes for chunk in entry.chunks])
+            for number, entry in enumerate(entries)
+            if entry.chunks
+        ],
+    )
+
+
+def parse_tree(value: wire.Packed, what: str) -> dict[TreePath, Entry]:
+    """Return the entries of a `tree` of the format, in path order, checked."""
+    paths_part, kinds_part, sizes_part, digests_part, large_part = wire.row(value, 5, what)
+    paths = wire.paths(paths_part, what)
+    kinds = wire.binary(kinds_part, what)
+    sizes = wire.uints(sizes_part, what)
+    digests = wire.digests(digests_part, what)
+    if not len(paths) == len(kinds) == len(sizes) == len(digests):
+        wire.damaged(what, "has columns of different lengths")
+    if kinds and max(kinds) >= len(_KINDS):
+        wire.damaged(what, f"has an entry of kind {max(kinds)}")
+    entries = list(map(Entry, map(_KINDS.__getitem__, kinds), sizes, digests))
+    for number, chunks in _large(large_part, what):
+        if number >= len(entries) or sum(chunk.size_bytes for chunk in chunks) != entries[number].size_bytes:
+            wire.damaged(what, "has chunks that do not make up their entry")
+        entries[number] = entries[number]._replace(chunks=chunks)
+    for path, entry in zip(paths, entries, strict=True):
+        if (entry.size_bytes > MAX_WHOLE_CHUNK_BYTES) != bool(entry.chunks):
+            wire.damaged(what, f"has an entry of {entry.size_bytes} bytes and {len(entry.chunks)} chunks at {path!r}")
+    return dict(zip(paths, entries, strict=True))
+
+
+def _large(value: wire.Packed, what: str) -> Iterator[tuple[int, tuple[Chunk, ...]]]:
+    last = -1
+    for item in wire.rows(value, what):
+        number_part, digests_part, sizes_part = wire.row(item, 3, what)
+        number = wire.uint(number_part, what)
+        digests, sizes = wire.digests(digests_part, what), wire.uints(sizes_part, what)
+        if number <= last or len(digests) != len(sizes):
+            wire.damaged(what, "has a malformed list of chunks")
+        if any(not 0 < size <= MAX_WHOLE_CHUNK_BYTES for size in sizes):
+            wire.damaged(what, f"has a chunk that is empty or larger than {MAX_WHOLE_CHUNK_BYTES} bytes")
+        last = number
+        yield number, tuple(map(Chunk, digests, sizes))
+
+
+def refuse_file_above_file(tree: Tree, what: str) -> None:
+    """Check that no path of *tree* is a directory of another.
+
+    Raises:
+        IntegrityError: one is.
+    """
+    # Only a directory that stands in the tree as a path can offend, and distinct directories are far fewer than paths.
+    directories = {path.rpartition("/")[0] for path in tree}
+    while directories:
+        for directory in directories:
+            if directory in tree:
+                wire.damaged(what, f"has {directory!r} both as an entry and as a directory")
+        directories = {directory.rpartition("/")[0] for directory in directories} - {""}
+
+
+def place_rows(entries: list[Entry], places: Places, inline: bytearray) -> wire.Packed:
+    """Return the `places` of the format for the chunks of *entries*; frames of inline blocks are appended to *inline*.
+
+    Raises:
+        KeyError: *places* lacks a chunk.
+    """
+    bundles: dict[ObjectRef, int] = {}
+    blocks: dict[Block, int] = {}
+    rows: list[tuple[int, int, int, int, int]] = []
+    at: list[int] = []
+    for entry in entries:
+        for digest, _size in chunks_of(entry):
+            block, offset = places[digest]
+            number = blocks.get(block)
+            if number is None:
+                number = blocks[block] = len(rows)
+                if isinstance(block, InlineBlock):
+                    rows.append((0, len(inline), len(block.frame), block.plain_bytes, block.checksum))
+                    inline += block.frame
+                else:
+                    bundle = bundles.setdefault(block.bundle, len(bundles) + 1)
+                    rows.append((bundle, block.offset, block.stored_bytes, block.plain_bytes, block.checksum))
+            at.append(number)
+            at.append(offset)
+    return [tuple(bundle) for bundle in bundles], rows, at
+
+
+def parse_places(value: wire.Packed, tree: Tree, inline: bytes, what: str) -> dict[Digest, Place]:
+    """Return the `places` of the format, which belong to the entries of *tree* in order, checked.
+
+    Args:
+        value: the unpacked value.
+        tree: the entries that the places belong to.
+        inline: the bytes that inline blocks stand in; a manifest has none.
+        what: the object, for messages.
+    """
+    bundles_part, blocks_part, at_part = wire.row(value, 3, what)
+    bundles = [parse_object_ref(item, what) for item in wire.rows(bundles_part, what)]
+    blocks = [_parse_block(item, bundles, inline, what) for item in wire.rows(blocks_part, what)]
+    at = wire.uints(at_part, what)
+    chunks = [chunk for entry in tree.values() for chunk in chunks_of(entry)]
+    if len(at) != 2 * len(chunks):
+        wire.damaged(what, f"has {len(at)} numbers for the places of {len(chunks)} chunks")
+    if at and max(at[::2]) >= len(blocks):
+        wire.damaged(what, "names a block that it does not have")
+    places = dict(
+        zip([chunk.digest for chunk in chunks], map(Place, map(blocks.__getitem__, at[::2]), at[1::2]), strict=True)
+    )
+    for digest, size in chunks:
+        block, offset = places[digest]
+        if offset + size > block.plain_bytes:
+            wire.damaged(what, f"has a chunk of {size} bytes at {offset} of a block of {block.plain_bytes}")
+    return places
+
+
+def parse_object_ref(value: wire.Packed, what: str) -> ObjectRef:
+    """Return a `[digest, size]` of the format."""
+    digest, size = wire.row(value, 2, what)
+    return ObjectRef(wire.digest(digest, what), wire.uint(size, what))
+
+
+def _parse_block(value: wire.Packed, bundles: list[ObjectRef], inline: bytes, what: str) -> Block:
+    numbers = wire.uints(wire.row(value, 5, what), what)
+    bundle, offset, stored, plain, checksum = numbers
+    if plain > MAX_BLOCK_PLAIN_BYTES:
+        wire.damaged(what, f"has a block of {plain} bytes, more than {MAX_BLOCK_PLAIN_BYTES}")
+    if bundle == 0:
+        if offset + stored > len(inline):
+            wire.damaged(what, "has an inline block that ends beyond its bytes")
+        return InlineBlock(inline[offset : offset + stored], plain, checksum)
+    if bundle > len(bundles) or offset + stored > bundles[bundle - 1].size_bytes:
+        wire.damaged(what, "has a block outside of the bundles that it names")
+    return StoredBlock(bundles[bundle - 1], offset, stored, plain, checksum)

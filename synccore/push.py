@@ -1,29 +1,42 @@
-"""Carry working trees into the store: scan, compare with what the store has, store what is missing, move the head."""
+"""Carry working trees into the store: look, read what changed, store what is missing, move the head.
+
+Invariant: the head is moved last, and once, for all repositories together; whatever is interrupted before that has
+changed nothing that a reader can see.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
+from synccore.backends.base import Unchanged, Writer
+from synccore.diff import diff
+from synccore.draft import RepoDraft, draft_head
+from synccore.errors import ConflictError, ErrorKind, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
-from synccore.problem import Problem
-from synccore.snapshot import SnapshotId
+from synccore.intake import Claims, Intake, take_in
+from synccore.journal import Counts
+from synccore.look import Base, Look, Source, View
+from synccore.manifest import Manifest
+from synccore.outlet import Outlet
+from synccore.places import ObjectRef
+from synccore.problem import Problem, ProblemKind
+from synccore.progress import Progress, ProgressListener, ignore_progress
+from synccore.refs import HeadAt, NoHead, move_head, read_head
+from synccore.repository import ObjectReader, ObjectWriter, checked_manifest
+from synccore.snapshot import Author, SnapshotId
+from synccore.worktree.laptop import LaptopState
+from synccore.worktree.lock import TreeLock
+from synccore.worktree.scan import link_notes
+from synccore.worktree.selection import git_facts
 
+_GUARD_FILES = 100
+_GUARD_SHARE = 0.5
+_LOCK_WAIT_SECONDS = 30.0
+_MOVE_ATTEMPTS = 5
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A working tree to push.
-
-    Attributes:
-        repo: the name it has in the store.
-        root: where it is.
-        exclusion: a regular expression matched at the beginning of relative paths; what matches is left out.
-    """
-
-    repo: str
-    root: Path
-    exclusion: str | None = None
+_BLOCKING = frozenset({ProblemKind.UNREADABLE, ProblemKind.UNSTABLE})
 
 
 class PushOutcome(str, Enum):
@@ -42,22 +55,16 @@ class RepoPush:
         outcome: whether there was anything to do.
         snapshot: the snapshot that the store has now.
         previous: the one it had before, or ``None``.
-        files: how many files, links included, the snapshot has.
-        size_bytes: the sum of their sizes.
-        added, modified, deleted: paths that differ from the previous snapshot.
+        counts: what differs from the previous snapshot, and how large the tree is.
         git: what the snapshot's record says of git; ``None`` where nothing was published or there is no git.
-        notes: what the user should know about paths that did take part, such as a link that leaves the tree.
+        notes: what the user should know, such as a socket that was left out or a link that leaves the tree.
     """
 
     repo: str
     outcome: PushOutcome
     snapshot: SnapshotId
     previous: SnapshotId | None
-    files: int
-    size_bytes: int
-    added: int
-    modified: int
-    deleted: int
+    counts: Counts
     git: GitFacts | None
     notes: tuple[Problem, ...]
 
@@ -75,3 +82,277 @@ class PushReport:
     repos: tuple[RepoPush, ...]
     stored_bytes: int
     folded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Where a push goes, and who pushes.
+
+    Attributes:
+        backend: the storage.
+        user: whose head is moved.
+        state: what this machine remembers of it.
+        author: who this is.
+        now_ns: the clock, in nanoseconds since 1970.
+    """
+
+    backend: Writer
+    user: str
+    state: LaptopState
+    author: Author
+    now_ns: Callable[[], int]
+
+    def load_manifest(self, ref: ObjectRef) -> Manifest:
+        """Load a manifest from this machine's memory, or else from the store."""
+        kept = self.state.manifest(ref)
+        if kept is not None:
+            return checked_manifest(kept, f"kept manifest {ref.digest.hex()}")
+        stored = ObjectReader(self.backend, self.user).load_manifest(ref)
+        self.state.keep_manifest(ref, stored.data)
+        return stored.manifest
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One repository on its way: how it was found, and how it was read."""
+
+    look: Look
+    view: View
+    notes: tuple[Problem, ...]
+
+
+def push(
+    sources: Sequence[Source], *, store: Store, force: bool = False, progress: ProgressListener = ignore_progress
+) -> PushReport:
+    """Make the head name *sources* as they are on the disk now, all together.
+
+    Costs one conditional get if nothing changed, and one conditional put after an everyday edit.
+
+    Args:
+        sources: what to push; other repositories of the user stay as they are.
+        store: where to.
+        force: replace snapshots that this machine has never seen, and accept that most files of a tree have vanished.
+        progress: hears of files read.
+
+    Raises:
+        ConflictError: `UNSEEN_SNAPSHOT`: the head has a snapshot that this machine has never seen.
+        WorktreeError: `DELETION_GUARD`; `PROBLEMS`: a file could not be read; or the disk refused. Nothing was published.
+        InvalidInputError: a name cannot be, or there is no such directory.
+        SyncError: as the storage says.
+    """
+    repeated = {source.repo for source in sources if sum(other.repo == source.repo for other in sources) > 1}
+    if repeated:
+        raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
+    with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS), Outlet(_objects(store)) as outlet:
+        seen = store.state.head()
+        at = seen if seen is not None else _read_again(store)
+        looks = [Look(source, store.state.stat_cache_path(source.repo), store.now_ns) for source in sources]
+        bases = [_base(store, at, look) for look in looks]
+        if not force:
+            for look, base in zip(looks, bases, strict=True):
+                _guard_deletions(look, base)
+        items = _read(looks, bases, outlet, progress)
+        return _publish(items, bases, outlet, store=store, seen=seen, at=at, force=force)
+
+
+def _objects(store: Store) -> ObjectWriter:
+    return ObjectWriter(store.backend, store.user)
+
+
+def _base(store: Store, at: HeadAt | NoHead, look: Look) -> Base:
+    return Base(at.head if isinstance(at, HeadAt) else None, look.repo, look.cache, store.load_manifest)
+
+
+def _guard_deletions(look: Look, base: Base) -> None:
+    """Stop if a tree looks as if it had been lost and not edited.
+
+    Raises:
+        WorktreeError: `DELETION_GUARD`.
+    """
+    before = len(base.tree)
+    if look.is_as_cached or not before:
+        return
+    now = look.scan.paths
+    gone = sum(path not in now for path in base.tree)
+    if not now or (before >= _GUARD_FILES and gone > _GUARD_SHARE * before):
+        raise WorktreeError(
+            ErrorKind.DELETION_GUARD,
+            f"repository {look.repo}: {gone} of {before} files would be deleted, because {look.source.root} "
+            f"has {len(now)} files now",
+            path=str(look.source.root),
+            repo=look.repo,
+        )
+
+
+def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: ProgressListener) -> list[_Item]:
+    """Read what the scans could not vouch for.
+
+    Raises:
+        WorktreeError: `PROBLEMS`: a file could not be read; everything else was, and is remembered.
+    """
+    claims = Claims(lambda digest: any(digest in base.digests for base in bases))
+    items = []
+    unreadable: list[tuple[str, Problem]] = []
+    total = sum(len(look.scan.unread) for look in looks)
+    done = 0
+    for look in looks:
+        intake = Intake()
+        for block in take_in(look.source.root, look.scan.unread, claims, intake):
+            outlet.add([block])
+            progress(Progress(phase="read", done=done + len(intake.read), total=total, unit="files"))
+        done += len(intake.read)
+        view = look.finish(intake)
+        problems = look.problems + tuple(intake.problems)
+        unreadable += [(look.repo, problem) for problem in problems if problem.kind in _BLOCKING]
+        links = link_notes(look.source.root, intake.links)
+        items.append(_Item(look, view, problems + links + view.notes))
+    if unreadable:
+        repo, first = unreadable[0]
+        more = f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
+        raise WorktreeError(
+            ErrorKind.PROBLEMS,
+            f"repository {repo}: {first.path} {first.detail}{more}; nothing was uploaded",
+            path=first.path,
+            problems=[problem for _, problem in unreadable],
+        )
+    return items
+
+
+def _publish(
+    items: list[_Item],
+    first: list[Base],
+    outlet: Outlet,
+    *,
+    store: Store,
+    seen: HeadAt | None,
+    at: HeadAt | NoHead,
+    force: bool,
+) -> PushReport:
+    """Move the head to what *items* are, again on top of another writer's move if need be."""
+    bases = first
+    for _ in range(_MOVE_ATTEMPTS):
+        if not force:
+            _refuse_unseen(items, bases, seen)
+        pending = _pending(items, bases, first)
+        if pending:
+            moved = _move(pending, outlet, store=store, at=at)
+            if moved is not None:
+                return _report(items, pending, stored_bytes=moved.stored_bytes, folded=moved.folded)
+            at = _read_again(store)
+        else:
+            newer = _newer(store, at) if at is seen else None
+            if newer is None:
+                if isinstance(at, HeadAt) and at is not seen:
+                    store.state.keep_head(at)
+                return _report(items, [], stored_bytes=0, folded=False)
+            at = newer
+        bases = [_base(store, at, item.look) for item in items]
+    raise ConflictError(
+        ErrorKind.VERSION_MOVED,
+        f"the head of {store.user} moved {_MOVE_ATTEMPTS} times while this upload tried to move it",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    stored_bytes: int
+    folded: bool
+
+
+def _move(pending: list[RepoDraft], outlet: Outlet, *, store: Store, at: HeadAt | NoHead) -> _Moved | None:
+    """Store what *pending* needs and move the head; ``None`` if somebody else was faster."""
+    draft = draft_head(
+        pending,
+        at.head if isinstance(at, HeadAt) else None,
+        outlet=outlet,
+        objects=_objects(store),
+        load_manifest=store.load_manifest,
+        author=store.author,
+        at_ms=store.now_ns() // 1_000_000,
+    )
+    outlet.wait()
+    replacing = at.version if isinstance(at, HeadAt) else None
+    try:
+        moved = move_head(store.backend, store.user, draft.head, replacing=replacing)
+    except ConflictError:
+        return None
+    for manifest in draft.manifests:
+        store.state.keep_manifest(manifest.ref, manifest.data)
+    store.state.keep_head(moved)
+    return _Moved(len(moved.data), draft.folded)
+
+
+def _newer(store: Store, at: HeadAt | NoHead) -> HeadAt | NoHead | None:
+    """Ask whether the head is still *at*: one conditional get; ``None`` means that it is."""
+    found = read_head(store.backend, store.user, unless=at.version if isinstance(at, HeadAt) else None)
+    if isinstance(found, Unchanged) or (isinstance(found, NoHead) and isinstance(at, NoHead)):
+        return None
+    return found
+
+
+def _read_again(store: Store) -> HeadAt | NoHead:
+    return _newer(store, NoHead()) or NoHead()
+
+
+def _refuse_unseen(items: list[_Item], bases: list[Base], seen: HeadAt | None) -> None:
+    """Stop before a snapshot is replaced that this machine has never seen.
+
+    Raises:
+        ConflictError: `UNSEEN_SNAPSHOT`.
+    """
+    for item, base in zip(items, bases, strict=True):
+        repo, there = item.look.repo, base.snapshot
+        known = seen.head.repos[repo].snapshot if seen is not None and repo in seen.head.repos else None
+        if there is None or there in (known, item.view.snapshot):
+            continue
+        by = base.provenance
+        if by is None:
+            continue
+        difference = diff(base.tree, item.view.tree)
+        raise ConflictError(
+            ErrorKind.UNSEEN_SNAPSHOT,
+            f"repository {repo}: the store has snapshot {there.hex()[:12]}, which {by.author.user} uploaded from "
+            f"{by.author.host} and which this machine has never seen; this upload would replace "
+            f"{len(difference.was)} files of it, delete {len(difference.removed)} "
+            f"and add {len(difference.changed) - len(difference.was)}",
+            repo=repo,
+            snapshot=there.hex(),
+            user=by.author.user,
+            host=by.author.host,
+            at_ms=by.at_ms,
+        )
+
+
+def _pending(items: list[_Item], bases: list[Base], first: list[Base]) -> list[RepoDraft]:
+    """Return what differs from the head."""
+    return [
+        RepoDraft(
+            repo=item.look.repo,
+            view=item.view,
+            base=base,
+            first=read_against,
+            git=git_facts(item.look.source.root) if item.look.is_git else None,
+        )
+        for item, base, read_against in zip(items, bases, first, strict=True)
+        if item.view.snapshot != base.snapshot
+    ]
+
+
+def _report(items: list[_Item], moved: list[RepoDraft], *, stored_bytes: int, folded: bool) -> PushReport:
+    drafts = {draft.repo: draft for draft in moved}
+    repos = tuple(_repo_report(item, drafts.get(item.look.repo)) for item in items)
+    return PushReport(repos=repos, stored_bytes=stored_bytes, folded=folded)
+
+
+def _repo_report(item: _Item, draft: RepoDraft | None) -> RepoPush:
+    view = item.view
+    counts = Counts(0, 0, 0, len(view.tree), sum([entry.size_bytes for entry in view.tree.values()]))
+    return RepoPush(
+        repo=item.look.repo,
+        outcome=PushOutcome.UNCHANGED if draft is None else PushOutcome.PUBLISHED,
+        snapshot=view.snapshot,
+        previous=view.snapshot if draft is None else draft.base.snapshot,
+        counts=counts if draft is None else draft.counts,
+        git=None if draft is None else draft.git,
+        notes=item.notes,
+    )

@@ -93,3 +93,17 @@ class Writer(Reader, Protocol):
 
     def now_seconds(self) -> float:
         """Return the storage's own clock, in seconds since 1970."""
+
+
+class Backend(Writer, Protocol):
+    """A writer that somebody opened: it may hold connections, which its owner closes."""
+
+    @property
+    def base_url(self) -> str:
+        """Where the store is, for messages: no slash at the end."""
+
+    def warm(self) -> None:
+        """Make ready for the first call, from any thread, while the caller does something else; failures show later."""
+
+    def close(self) -> None:
+        """Let go of connections; a closed backend is not used again."""

@@ -1,0 +1,84 @@
+"""From a base URL to a backend.
+
+Invariant: no environment variable is read here or below; whatever decides how storage is reached stands in an `Access`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from synccore.backends.base import Backend
+from synccore.errors import ErrorKind, InvalidInputError
+
+_DRIVE = re.compile(r"/?[A-Za-z]:/")
+_EXPECTED = "expected file:///some/dir"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How to reach storage, and as whom.
+
+    Attributes:
+        deadline_seconds: how long one call may keep its caller waiting before the first byte comes, and again between any
+            two bytes; also how long it is tried again.
+        emulator_host: where a server stands in for Google Cloud Storage, as in ``STORAGE_EMULATOR_HOST``
+            (``http://127.0.0.1:9023`` or ``127.0.0.1:9023``); it is spoken to without credentials.
+        endpoint: where Google Cloud Storage is, where no emulator is.
+        credentials_file: what ``GOOGLE_APPLICATION_CREDENTIALS`` names, or else gcloud's
+            ``application_default_credentials.json`` if there is one; a file that does not exist counts as none.
+        metadata_host: where the machine's metadata server is, as in ``GCE_METADATA_HOST``; where it is ``None``, the
+            usual one is asked, and only on a machine of Google's.
+        token_cache: the private file in which access tokens of *credentials_file* are kept; ``None`` keeps none.
+        has_proxies: whether requests must go through a proxy, which only Google's library knows how to find.
+    """
+
+    deadline_seconds: float = 30.0
+    emulator_host: str | None = None
+    endpoint: str = "https://storage.googleapis.com"
+    credentials_file: Path | None = None
+    metadata_host: str | None = None
+    token_cache: Path | None = None
+    has_proxies: bool = False
+
+
+def open_backend(base_url: str, *, access: Access) -> Backend:
+    """Open the store at *base_url*, without speaking to it yet.
+
+    ``file:///some/dir`` is a directory (``%20`` and the like are decoded).
+
+    Raises:
+        InvalidInputError: *base_url* is no such URL.
+    """
+    scheme, separator, rest = base_url.partition("://")
+    if not separator:
+        raise _bad_url(base_url, "it has no scheme")
+    del access
+    if scheme == "file":
+        return _open_directory(base_url, rest)
+    raise _bad_url(base_url, f"the scheme {scheme!r} is unknown")
+
+
+def _open_directory(base_url: str, rest: str) -> Backend:
+    from urllib.parse import unquote
+
+    from synccore.backends.local import LocalBackend
+
+    path = unquote(rest.removeprefix("localhost"))
+    if not path.startswith("/"):
+        raise _bad_url(base_url, "a file URL needs an absolute path after three slashes")
+    if "\0" in path:
+        raise _bad_url(base_url, "a path has no NUL")
+    if sys.platform == "win32" and _DRIVE.match(path):
+        path = path.removeprefix("/")
+    if path.strip("/") in {"", "."} or ".." in path.split("/"):
+        raise _bad_url(base_url, "the path must name a directory other than the root, without '..'")
+    return LocalBackend(Path(path))
+
+
+def _bad_url(base_url: str, why: str) -> InvalidInputError:
+    return InvalidInputError(
+        ErrorKind.BAD_INPUT, f"base URL {base_url!r} is not usable: {why}; {_EXPECTED}", base_url=base_url
+    )

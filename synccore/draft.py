@@ -1,0 +1,188 @@
+"""Making the next head: what each repository's delta says, how it travels, and what the head becomes.
+
+Invariant: a draft names only objects that are stored or on their way through the outlet, which the caller waits for
+before it moves the head.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from synccore.diff import Difference, diff
+from synccore.digest import Digest
+from synccore.fold import fold, needs_folding
+from synccore.gitfacts import GitFacts
+from synccore.head import KEEP_BYTES, WRITE_ID_BYTES, Head, RepoHead
+from synccore.journal import Change, Counts, Delta, Record, encode_change
+from synccore.look import Base, View
+from synccore.manifest import Manifest, Tree, chunks_of
+from synccore.outlet import Outlet
+from synccore.places import ObjectRef, Place
+from synccore.repository import ObjectWriter, StoredManifest
+from synccore.snapshot import Author, Provenance, SnapshotId
+
+# A listed entry costs at least the 36 bytes of its digest and size, which do not compress: more than these cannot fit.
+_MAX_LISTED = KEEP_BYTES // 36
+
+
+@dataclass(frozen=True)
+class RepoDraft:
+    """One repository that is to move.
+
+    Attributes:
+        repo: its name.
+        view: what it is to become.
+        base: what it is now.
+        first: what it was when its files were read; chunks that were stored then were not packed again.
+        git: what git says of it.
+    """
+
+    repo: str
+    view: View
+    base: Base
+    first: Base
+    git: GitFacts | None
+
+    @cached_property
+    def difference(self) -> Difference:
+        """What changes."""
+        return diff(self.base.tree, self.view.tree)
+
+    @property
+    def counts(self) -> Counts:
+        """What changes, in numbers."""
+        return self.difference.counts(self.view.tree)
+
+    def places(self, tree: Tree, packed: Mapping[Digest, Place]) -> dict[Digest, Place]:
+        """Return where the chunks of *tree* are; listings are loaded only if *packed* does not have them all."""
+        found: dict[Digest, Place] = {}
+        for entry in tree.values():
+            for digest, _ in chunks_of(entry):
+                place = packed.get(digest)
+                found[digest] = place if place is not None else self._place(digest)
+        return found
+
+    def _place(self, digest: Digest) -> Place:
+        place = self.base.places.get(digest)
+        return place if place is not None else self.first.places[digest]
+
+    def listed(self, places: Mapping[Digest, Place]) -> Change:
+        """Return the change as a full list of what differs."""
+        removed, changed, was = self.difference
+        delta = Delta(self.git, self.counts, None, removed, changed, was, places)
+        return encode_change(self.repo, self.base.snapshot, self.view.snapshot, delta)
+
+    def referring(self, manifest: ObjectRef) -> Change:
+        """Return the change as a reference to the whole listing."""
+        delta = Delta(self.git, self.counts, manifest, {}, {}, {}, {})
+        return encode_change(self.repo, self.base.snapshot, self.view.snapshot, delta)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A head that is ready to be put.
+
+    Attributes:
+        head: the value.
+        manifests: listings that were made on the way.
+        folded: whether records were moved out of the head.
+    """
+
+    head: Head
+    manifests: tuple[StoredManifest, ...]
+    folded: bool
+
+
+def draft_head(
+    repos: list[RepoDraft],
+    before: Head | None,
+    *,
+    outlet: Outlet,
+    objects: ObjectWriter,
+    load_manifest: Callable[[ObjectRef], Manifest],
+    author: Author,
+    at_ms: int,
+) -> Draft:
+    """Make the head in which all of *repos* have moved."""
+    changes, manifests = _changes(repos, outlet, objects)
+    sequence = before.sequence + 1 if before else 1
+    record = Record(sequence, at_ms, author, tuple(sorted(changes.values(), key=lambda change: change.repo)))
+    moved = dict(before.repos) if before else {}
+    for item in repos:
+        moved[item.repo] = _repo_head(moved.get(item.repo), item, manifests.get(item.repo), record)
+    head = next_head(before, moved, record)
+    stored = tuple(manifests.values())
+    if not needs_folding(head):
+        return Draft(head=head, manifests=stored, folded=False)
+    kept = {manifest.ref: manifest.manifest for manifest in stored}
+    small, more = fold(head, objects, outlet, lambda ref: kept[ref] if ref in kept else load_manifest(ref))
+    return Draft(head=small, manifests=(*stored, *more), folded=True)
+
+
+def next_head(before: Head | None, repos: dict[str, RepoHead], record: Record) -> Head:
+    """Return the head that has *record* on top of those of *before*, with a write id of its own."""
+    return Head(
+        write_id=secrets.token_bytes(WRITE_ID_BYTES),
+        sequence=record.sequence,
+        repos=repos,
+        records=(*(before.records if before else ()), record),
+        earlier=before.earlier if before else None,
+    )
+
+
+def _changes(
+    repos: list[RepoDraft], outlet: Outlet, objects: ObjectWriter
+) -> tuple[dict[str, Change], dict[str, StoredManifest]]:
+    """Word the changes as small as they can be: with contents inline, or else listed, or else as manifests."""
+    listed = [item for item in repos if len(item.difference.changed) + len(item.difference.removed) <= _MAX_LISTED]
+    if len(listed) == len(repos) and outlet.held_bytes <= KEEP_BYTES:
+        packed = outlet.places()
+        changes = {item.repo: item.listed(item.places(item.difference.changed, packed)) for item in repos}
+        if _size(changes) <= KEEP_BYTES:
+            return changes, {}
+    outlet.flush()
+    packed = outlet.places()
+    changes = {}
+    for item in listed:
+        needed = item.difference.changed
+        changes[item.repo] = item.listed(outlet.settle(needed, item.places(needed, packed)))
+    manifests: dict[str, StoredManifest] = {}
+    for item in sorted(repos, key=lambda item: -len(changes[item.repo].frame) if item.repo in changes else -KEEP_BYTES):
+        if item.repo in changes and _size(changes) <= KEEP_BYTES:
+            continue
+        whole = item.view.tree
+        settled = outlet.settle(whole, item.places(whole, packed))
+        manifest = objects.store_manifest(item.view.snapshot, Manifest(item.view.snapshot, whole, settled))
+        manifests[item.repo] = manifest
+        changes[item.repo] = item.referring(manifest.ref)
+    return changes, manifests
+
+
+def _size(changes: Mapping[str, Change]) -> int:
+    return sum(len(change.frame) for change in changes.values())
+
+
+def _repo_head(old: RepoHead | None, item: RepoDraft, manifest: StoredManifest | None, record: Record) -> RepoHead:
+    start: ObjectRef | None = None
+    base = record.sequence - 1
+    if manifest is not None:
+        start, base = manifest.ref, record.sequence
+    elif old is not None:
+        start, base = old.manifest, old.base
+    return RepoHead(
+        snapshot=SnapshotId(item.view.snapshot),
+        manifest=start,
+        base=base,
+        files=item.counts.files,
+        size_bytes=item.counts.size_bytes,
+        provenance=Provenance(author=record.author, at_ms=record.at_ms, git=_short(item.git)),
+    )
+
+
+def _short(git: GitFacts | None) -> GitFacts | None:
+    if git is None:
+        return None
+    return GitFacts(commit=git.commit, branch=git.branch, origin=None, dirty_count=git.dirty_count)

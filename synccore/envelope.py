@@ -1,0 +1,113 @@
+"""The frame around every stored object but bundles, and the zstd frames inside (docs/format.md, sections 1 and 3).
+
+Invariant: nothing is allocated on the word of a header before the header's own limits were checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from enum import Enum
+
+import zstandard
+
+from synccore.errors import ErrorKind, IntegrityError
+from synccore.wire import damaged
+
+FORMAT_VERSION = 1
+MAGIC = b"\x89EPL"
+
+# Level 3 is where text compresses 3.5:1 at some 300 MB/s a core; level 1 saves a third of the time for a tenth more bytes.
+_LEVEL = 3
+_MAX_WINDOW_BYTES = 8 * 2**20
+
+_HEADER = struct.Struct("<4ssBHQ32s")
+
+
+class ObjectKind(bytes, Enum):
+    """What an envelope holds."""
+
+    HEAD = b"H"
+    MANIFEST = b"M"
+    JOURNAL = b"J"
+
+
+MAX_PAYLOAD_BYTES = {
+    ObjectKind.HEAD: 4 * 2**20,
+    ObjectKind.JOURNAL: 16 * 2**20,
+    ObjectKind.MANIFEST: 512 * 2**20,
+}
+
+
+def seal(kind: ObjectKind, payload: bytes) -> bytes:
+    """Put *payload* into an envelope."""
+    header = _HEADER.pack(MAGIC, kind.value, FORMAT_VERSION, 0, len(payload), hashlib.sha256(payload).digest())
+    return header + compress(payload)
+
+
+def unseal(kind: ObjectKind, data: bytes, what: str) -> bytes:
+    """Take the payload out of an envelope.
+
+    Args:
+        kind: what the envelope must hold.
+        data: the stored bytes.
+        what: the object, for messages.
+
+    Raises:
+        IntegrityError: the bytes are damaged, or of a newer format (`NEWER_FORMAT`).
+    """
+    if len(data) < _HEADER.size:
+        damaged(what, f"is damaged: expected at least {_HEADER.size} bytes, found {len(data)}")
+    magic, found_kind, version, zero, size, digest = _HEADER.unpack_from(data)
+    check_version(what, magic, version)
+    if found_kind != kind.value or zero != 0:
+        damaged(what, f"is damaged: expected the header of a {kind.name.lower()}, found kind {found_kind!r}")
+    if size > MAX_PAYLOAD_BYTES[kind]:
+        damaged(
+            what, f"claims {size} bytes, more than the {MAX_PAYLOAD_BYTES[kind]} that a {kind.name.lower()} may have"
+        )
+    payload = decompress(data[_HEADER.size :], size, what)
+    if hashlib.sha256(payload).digest() != digest:
+        damaged(what, "is damaged: its content does not have the SHA-256 in its header")
+    return payload
+
+
+def check_version(what: str, magic: bytes, version: int) -> None:
+    """Check the first five bytes of any stored object.
+
+    Raises:
+        IntegrityError: not ours, or of a newer format.
+    """
+    if magic != MAGIC:
+        damaged(what, f"is damaged: expected it to begin with {MAGIC!r}, found {magic!r}")
+    if version != FORMAT_VERSION:
+        raise IntegrityError(
+            ErrorKind.NEWER_FORMAT,
+            f"{what} has format version {version}; this program reads version {FORMAT_VERSION}",
+            object=what,
+            expected=FORMAT_VERSION,
+            found=version,
+        )
+
+
+def compress(data: bytes) -> bytes:
+    """Return *data* as one zstd frame that states its content size. Safe from any thread; releases the GIL."""
+    return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
+
+
+def decompress(frame: bytes, size: int, what: str) -> bytes:
+    """Return the content of *frame*, which must be exactly *size* bytes.
+
+    Raises:
+        IntegrityError: it is not such a frame; nothing of the claimed size was allocated.
+    """
+    try:
+        parameters = zstandard.get_frame_parameters(frame)
+        if parameters.content_size != size or parameters.window_size > _MAX_WINDOW_BYTES or parameters.dict_id:
+            damaged(what, f"is damaged: expected a zstd frame of {size} bytes, found one of {parameters.content_size}")
+        content: bytes = zstandard.ZstdDecompressor().decompress(frame, max_output_size=size, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        damaged(what, f"is damaged: {error}")
+    if len(content) != size:
+        damaged(what, f"is damaged: expected {size} bytes, found {len(content)}")
+    return content

@@ -1,0 +1,73 @@
+"""Moving old records out of the head, so that it stays small (docs/format.md, section 7, "Folding").
+
+Invariant: folding changes no snapshot and loses no record; it is done by whoever moves the head anyway, and becomes
+visible with that one move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from synccore.head import FOLD_ABOVE_BYTES, FOLD_ABOVE_RECORDS, KEEP_BYTES, KEEP_RECORDS, Head, RepoHead
+from synccore.journal import JournalObject, Record
+from synccore.manifest import Manifest
+from synccore.outlet import Outlet
+from synccore.places import ObjectRef
+from synccore.repository import ObjectWriter, StoredManifest
+from synccore.trees import tree_of
+
+# What a record takes in the head beside its packed deltas: ids, names, times.
+_RECORD_BYTES = 64
+_CHANGE_BYTES = 112
+
+
+def record_bytes(record: Record) -> int:
+    """Return about how many bytes *record* takes in the head."""
+    return _RECORD_BYTES + sum(_CHANGE_BYTES + len(change.frame) for change in record.changes)
+
+
+def needs_folding(head: Head) -> bool:
+    """Tell whether the records of *head* have passed their cap."""
+    too_large = sum(map(record_bytes, head.records)) > FOLD_ABOVE_BYTES
+    return too_large or len(head.records) > FOLD_ABOVE_RECORDS
+
+
+def fold(
+    head: Head, objects: ObjectWriter, outlet: Outlet, load_manifest: Callable[[ObjectRef], Manifest]
+) -> tuple[Head, list[StoredManifest]]:
+    """Store what *head* needs to be small, and return the small one, with the manifests that it is based on now.
+
+    Everything is stored when the outlet has been waited for, which the caller does before it moves the head.
+    """
+    moved, kept = _split(head.records)
+    changed = {
+        change.repo
+        for record in head.records
+        for change in record.changes
+        if change.repo in head.repos and record.sequence > head.repos[change.repo].base
+    }
+    trees = {repo: tree_of(head, repo, load_manifest) for repo in sorted(changed)}
+    manifests: dict[str, StoredManifest] = {}
+    for repo, whole in trees.items():
+        settled = Manifest(whole.snapshot, whole.tree, outlet.settle(whole.tree, whole.places))
+        manifests[repo] = objects.store_manifest(whole.snapshot, settled)
+    earlier = objects.store_journal(JournalObject(moved, head.earlier)) if moved else head.earlier
+    repos = {name: _rebased(at, manifests.get(name), head.sequence) for name, at in head.repos.items()}
+    return replace(head, repos=repos, records=kept, earlier=earlier), list(manifests.values())
+
+
+def _rebased(at: RepoHead, manifest: StoredManifest | None, sequence: int) -> RepoHead:
+    return at._replace(base=sequence, manifest=at.manifest if manifest is None else manifest.ref)
+
+
+def _split(records: tuple[Record, ...]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+    """Divide records into those that leave the head and those that stay; the newest always stays."""
+    kept = 1
+    size = record_bytes(records[-1])
+    for record in reversed(records[:-1]):
+        size += record_bytes(record)
+        if size > KEEP_BYTES or kept == KEEP_RECORDS:
+            break
+        kept += 1
+    return records[:-kept], records[-kept:]

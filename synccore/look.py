@@ -1,0 +1,158 @@
+"""What a laptop's working tree is now, and what the head says that it was.
+
+Invariant: looking changes nothing in the tree and nothing in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from synccore.digest import Digest
+from synccore.errors import ErrorKind, InvalidInputError
+from synccore.head import Head
+from synccore.intake import Intake
+from synccore.keys import repo_name
+from synccore.manifest import Entry, Manifest
+from synccore.places import ObjectRef, Place
+from synccore.problem import Problem
+from synccore.snapshot import Provenance, SnapshotId, snapshot_id
+from synccore.treepath import TreePath
+from synccore.trees import EMPTY_TREE, tree_of
+from synccore.worktree.scan import Scan, scan
+from synccore.worktree.selection import collisions, select
+from synccore.worktree.statcache import Fingerprint, StatCache, load_stat_cache, store_stat_cache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A working tree to push.
+
+    Attributes:
+        repo: the name it has in the store.
+        root: where it is.
+        exclusion: a regular expression matched at the beginning of relative paths; what matches is left out.
+    """
+
+    repo: str
+    root: Path
+    exclusion: str | None = None
+
+
+class Look:
+    """One look at the tree of *source*.
+
+    Args:
+        source: what to look at.
+        cache_path: where its stat cache is kept.
+        now_ns: a clock that is read before the first file is.
+
+    Raises:
+        InvalidInputError: the name cannot be, or there is no such directory.
+        WorktreeError: the disk or git refused.
+    """
+
+    def __init__(self, source: Source, cache_path: Path, now_ns: Callable[[], int]) -> None:
+        self.source = source
+        self.repo = repo_name(source.repo)
+        self._cache_path = cache_path
+        self._since_ns = now_ns()
+        if not source.root.is_dir():
+            raise InvalidInputError(
+                ErrorKind.BAD_INPUT, f"repository {self.repo}: {source.root} is not a directory", path=str(source.root)
+            )
+        selection = select(source.root, exclusion=source.exclusion)
+        self.is_git = selection.is_git
+        self.cache: StatCache = load_stat_cache(cache_path, source.root)
+        self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache)
+        self.problems = selection.problems + self.scan.problems
+
+    @property
+    def is_as_cached(self) -> bool:
+        """Whether every path is as it was at the last look, and no path came or went."""
+        return not self.scan.unread and len(self.scan.known) == len(self.cache.tree)
+
+    def finish(self, intake: Intake) -> View:
+        """Put together what the scan knew and what *intake* has read, and keep it for the next look."""
+        if self.is_as_cached:
+            return View(tree=self.cache.tree, snapshot=self.cache.snapshot, notes=())
+        found: dict[TreePath, tuple[Fingerprint, Entry]] = dict(self.scan.known)
+        found.update((item.path, (item.found, item.entry)) for item in intake.read)
+        paths = sorted(found)
+        tree = {path: found[path][1] for path in paths}
+        snapshot = self.cache.snapshot if tree == self.cache.tree else snapshot_id(tree)
+        cache = StatCache(tree, tuple([found[path][0] for path in paths]), snapshot)
+        store_stat_cache(self._cache_path, self.source.root, cache, read_from_ns=self._since_ns)
+        notes = () if tree.keys() == self.cache.tree.keys() else collisions(paths)
+        return View(tree=tree, snapshot=snapshot, notes=notes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A working tree as it was read.
+
+    Attributes:
+        tree: the entries, in path order.
+        snapshot: their id.
+        notes: what the user should know about paths that take part.
+    """
+
+    tree: dict[TreePath, Entry]
+    snapshot: SnapshotId
+    notes: tuple[Problem, ...]
+
+
+class Base:
+    """What the head says a repository is; its listing is loaded when it is asked for.
+
+    Args:
+        head: the head, or None if there is none.
+        repo: which repository.
+        cache: the last look at the tree: if the head is at that snapshot, its listing is known already.
+        load_manifest: loads a manifest.
+    """
+
+    def __init__(
+        self, head: Head | None, repo: str, cache: StatCache, load_manifest: Callable[[ObjectRef], Manifest]
+    ) -> None:
+        self._head = head
+        self._repo = repo
+        self._cache = cache
+        self._load_manifest = load_manifest
+
+    @property
+    def snapshot(self) -> SnapshotId | None:
+        """The snapshot that the head is at, or None."""
+        at = self._head.repos.get(self._repo) if self._head else None
+        return at.snapshot if at else None
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """Who made that snapshot, or None."""
+        at = self._head.repos.get(self._repo) if self._head else None
+        return at.provenance if at else None
+
+    @property
+    def tree(self) -> Mapping[TreePath, Entry]:
+        """Its entries."""
+        return self._cache.tree if self.snapshot == self._cache.snapshot else self._stored.tree
+
+    @property
+    def places(self) -> Mapping[Digest, Place]:
+        """Where its chunks are."""
+        return self._stored.places
+
+    @cached_property
+    def digests(self) -> frozenset[Digest]:
+        """Every chunk of it."""
+        tree = self.tree
+        large = [chunk.digest for entry in tree.values() for chunk in entry.chunks]
+        return frozenset([*[entry.digest for entry in tree.values() if not entry.chunks], *large])
+
+    @cached_property
+    def _stored(self) -> Manifest:
+        if self._head is None or self.snapshot is None:
+            return EMPTY_TREE
+        return tree_of(self._head, self._repo, self._load_manifest)

@@ -1,0 +1,140 @@
+"""Where packed blocks go: into the delta itself if they are few, or into bundles that are stored while more are packed.
+
+Invariant: at most a handful of bundles is in memory at a time, and `close` returns only when all of them are stored.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from synccore.bundle import (
+    BLOCK_TARGET_BYTES,
+    BUNDLE_TARGET_BYTES,
+    PackedBlock,
+    build_bundle,
+    inline_places,
+    open_block,
+    pack_block,
+    take_chunk,
+)
+from synccore.digest import Digest
+from synccore.manifest import Chunk, Tree, chunks_of
+from synccore.places import InlineBlock, Place, Places
+from synccore.repository import ObjectWriter
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+# Four bundles of 16 MiB under way keep a connection to a distant bucket busy, within the budget of memory.
+_FLYING = 4
+
+
+class Outlet:
+    """Takes blocks, and says where their chunks are.
+
+    Use it as a context manager: leaving it waits for what is under way, or cancels what has not begun if there was an error.
+    """
+
+    def __init__(self, objects: ObjectWriter) -> None:
+        self._objects = objects
+        self._held: list[PackedBlock] = []
+        self._held_bytes = 0
+        self._executor: ThreadPoolExecutor | None = None
+        self._flying: deque[Future[object]] = deque()
+        self._stored: dict[Digest, Place] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=kind is not None)
+
+    @property
+    def held_bytes(self) -> int:
+        """The stored size of the blocks that are not on their way."""
+        return self._held_bytes
+
+    def add(self, blocks: Iterable[PackedBlock]) -> None:
+        """Take *blocks*; full bundles are sent at once."""
+        for block in blocks:
+            self._held.append(block)
+            self._held_bytes += len(block.frame)
+            if self._held_bytes >= BUNDLE_TARGET_BYTES:
+                self._send()
+
+    def places(self) -> Places:
+        """Return where every chunk is that was taken so far; what is still held counts as inline."""
+        inline = {digest: place for block in self._held for digest, place in inline_places(block).items()}
+        return {**inline, **self._stored}
+
+    def flush(self) -> None:
+        """Send what is held; from now on nothing taken so far is inline."""
+        if self._held:
+            self._send()
+
+    def soon(self, work: Callable[[], object]) -> None:
+        """Do *work*, such as storing a manifest, beside the bundles."""
+        if self._executor is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._executor = ThreadPoolExecutor(2 * _FLYING, thread_name_prefix="store")
+        self._flying.append(self._executor.submit(work))
+
+    def wait(self) -> None:
+        """Wait until all that was sent is stored.
+
+        Raises:
+            SyncError: as the storage has said.
+        """
+        while self._flying:
+            self._flying.popleft().result()
+
+    def settle(self, tree: Tree, places: Places) -> dict[Digest, Place]:
+        """Return *places* for the chunks of *tree* so that none is inline, putting those that are into blocks of ours.
+
+        What was inline is held afterwards, so the caller flushes before it relies on the result of `places`.
+        """
+        chunks = {chunk.digest: chunk for entry in tree.values() for chunk in chunks_of(entry)}
+        mine = self.places()
+        settled = {digest: places[digest] for digest in chunks if digest not in mine}
+        inline = [chunks[digest] for digest, place in settled.items() if isinstance(place.block, InlineBlock)]
+        self.add(_repacked(inline, places))
+        self.flush()
+        return {**settled, **{digest: place for digest, place in self._stored.items() if digest in chunks}}
+
+    def _send(self) -> None:
+        bundle = build_bundle(self._held)
+        self._held, self._held_bytes = [], 0
+        self._stored.update(bundle.places)
+        while len(self._flying) >= _FLYING:
+            self._flying.popleft().result()
+        self.soon(lambda: self._objects.store_bundle(bundle))
+
+
+def _repacked(chunks: Iterable[Chunk], places: Places) -> Iterator[PackedBlock]:
+    """Pack chunks that stand in inline blocks anew."""
+    gathered: list[tuple[Digest, bytes]] = []
+    size = 0
+    opened: dict[InlineBlock, bytes] = {}
+    for chunk in chunks:
+        block, offset = places[chunk.digest]
+        if not isinstance(block, InlineBlock):
+            continue
+        if block not in opened:
+            opened = {block: open_block(block.frame, block.plain_bytes, block.checksum, "a delta's inline block")}
+        data = take_chunk(opened[block], offset, chunk, "a delta's inline block")
+        if gathered and size + len(data) > BLOCK_TARGET_BYTES:
+            yield pack_block(gathered)
+            gathered, size = [], 0
+        gathered.append((chunk.digest, data))
+        size += len(data)
+    if gathered:
+        yield pack_block(gathered)

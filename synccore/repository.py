@@ -1,0 +1,234 @@
+"""The immutable objects of one user's store: bundles, manifests, journal objects.
+
+Invariant: what is stored is named by its digest, and what is loaded has been compared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from synccore.backends.base import Reader, Unchanged, Writer
+from synccore.bundle import Bundle, open_block
+from synccore.digest import Digest, digest_of
+from synccore.errors import ConflictError, ErrorKind, IntegrityError, NotFoundError
+from synccore.journal import JournalObject, decode_journal, encode_journal
+from synccore.keys import Key, bundle_key, journal_key, manifest_key
+from synccore.manifest import Manifest, decode_manifest, encode_manifest
+from synccore.places import ObjectRef, StoredBlock
+from synccore.snapshot import snapshot_id
+from synccore.windowed import windowed
+
+# A bundle of which more than this share is needed is fetched whole: one request, and its digest can be checked.
+_WHOLE_ABOVE_SHARE = 0.5
+
+# Ranges closer than this are fetched as one: a round trip costs more than so many bytes.
+_COALESCE_GAP_BYTES = 256 * 2**10
+
+MAX_REQUESTS = 16
+MAX_FLYING_BYTES = 64 * 2**20
+
+
+class _Span(NamedTuple):
+    """One request: a part of a bundle, or all of it, and the blocks that it brings."""
+
+    bundle: ObjectRef
+    start: int
+    length: int
+    blocks: tuple[StoredBlock, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        return self.length == self.bundle.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest with the bytes that it was stored as."""
+
+    ref: ObjectRef
+    data: bytes
+    manifest: Manifest
+
+
+class ObjectReader:
+    """Reads the immutable objects of *user*."""
+
+    def __init__(self, backend: Reader, user: str) -> None:
+        self._backend = backend
+        self._user = user
+
+    def load_manifest(self, ref: ObjectRef) -> StoredManifest:
+        """Load a manifest.
+
+        Raises:
+            IntegrityError: it is missing, is not what its name says, or its tree does not have the id that it claims.
+        """
+        data = self._get(manifest_key(self._user, ref.digest), ref)
+        return StoredManifest(ref, data, checked_manifest(data, f"manifest {manifest_key(self._user, ref.digest)}"))
+
+    def load_manifests(self, refs: Iterable[ObjectRef]) -> list[StoredManifest]:
+        """Load several manifests in one round of requests."""
+        wanted = list(refs)
+        if len(wanted) < 2:  # noqa: PLR2004 - threads are for more than one
+            return [self.load_manifest(ref) for ref in wanted]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="manifest") as executor:
+            return list(windowed(executor, self.load_manifest, wanted, count=MAX_REQUESTS))
+
+    def load_journal(self, ref: ObjectRef) -> JournalObject:
+        """Load a journal object.
+
+        Raises:
+            IntegrityError: it is missing or not what its name says.
+        """
+        key = journal_key(self._user, ref.digest)
+        return decode_journal(self._get(key, ref), f"journal object {key}")
+
+    def load_blocks(self, wanted: Iterable[StoredBlock]) -> Iterator[tuple[StoredBlock, bytes]]:
+        """Fetch *wanted* and yield each block with its plain bytes, in the order in which the bundles first occur.
+
+        Bundles come in parallel, at most `MAX_REQUESTS` requests and `MAX_FLYING_BYTES` at a time; blocks are
+        decompressed ahead by a second thread while the caller works on the last one.
+
+        Raises:
+            IntegrityError: a bundle is missing or damaged.
+        """
+        spans = _spans(wanted)
+        if not spans:
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with (
+            ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="fetch") as fetchers,
+            ThreadPoolExecutor(2, thread_name_prefix="decompress") as openers,
+        ):
+            fetched = windowed(
+                fetchers,
+                self._fetch,
+                spans,
+                count=MAX_REQUESTS,
+                weight=lambda span: span.length,
+                weight_limit=MAX_FLYING_BYTES,
+            )
+            stored = ((span, data, block) for span, data in fetched for block in span.blocks)
+            yield from windowed(openers, self._open, stored, count=6)
+
+    def _fetch(self, span: _Span) -> tuple[_Span, bytes]:
+        key = bundle_key(self._user, span.bundle.digest)
+        if span.is_whole:
+            return span, self._get(key, span.bundle)
+        try:
+            return span, self._backend.get_range(key, span.start, span.length)
+        except NotFoundError as error:
+            raise _missing(key, error) from error
+
+    def _open(self, item: tuple[_Span, bytes, StoredBlock]) -> tuple[StoredBlock, bytes]:
+        span, data, block = item
+        start = block.offset - span.start
+        frame = data[start : start + block.stored_bytes]
+        what = f"bundle {bundle_key(self._user, block.bundle.digest)}"
+        return block, open_block(frame, block.plain_bytes, block.checksum, what)
+
+    def _get(self, key: Key, ref: ObjectRef) -> bytes:
+        try:
+            found = self._backend.get(key)
+        except NotFoundError as error:
+            raise _missing(key, error) from error
+        if isinstance(found, Unchanged) or digest_of(found.data) != ref.digest:
+            raise IntegrityError(
+                ErrorKind.DAMAGED_OBJECT,
+                f"object {key} is damaged: its bytes do not have the SHA-256 in its name",
+                object=key,
+            )
+        return found.data
+
+
+class ObjectWriter:
+    """Writes the immutable objects of *user*."""
+
+    def __init__(self, backend: Writer, user: str) -> None:
+        self._backend = backend
+        self._user = user
+
+    def store_bundle(self, bundle: Bundle) -> int:
+        """Store a bundle and return how many bytes that was."""
+        return self._put(bundle_key(self._user, bundle.ref.digest), bundle.data)
+
+    def store_manifest(self, snapshot: Digest, manifest: Manifest) -> StoredManifest:
+        """Store a manifest."""
+        data = encode_manifest(snapshot, manifest.tree, manifest.places)
+        ref = ObjectRef(digest_of(data), len(data))
+        self._put(manifest_key(self._user, ref.digest), data)
+        return StoredManifest(ref, data, manifest)
+
+    def store_journal(self, journal: JournalObject) -> ObjectRef:
+        """Store a journal object and return where it is."""
+        data = encode_journal(journal)
+        ref = ObjectRef(digest_of(data), len(data))
+        self._put(journal_key(self._user, ref.digest), data)
+        return ref
+
+    def _put(self, key: Key, data: bytes) -> int:
+        try:
+            self._backend.put(key, data, replacing=None)
+        except ConflictError as error:
+            # The key is the digest of these very bytes: whoever was first has stored the same.
+            if error.kind is not ErrorKind.KEY_TAKEN:
+                raise
+        return len(data)
+
+
+def checked_manifest(data: bytes, what: str) -> Manifest:
+    """Decode a manifest and compare its tree with the snapshot id that it claims.
+
+    Raises:
+        IntegrityError: it is not a manifest, or of another tree than it says.
+    """
+    manifest = decode_manifest(data, what)
+    found = snapshot_id(manifest.tree)
+    if found != manifest.snapshot:
+        raise IntegrityError(
+            ErrorKind.DAMAGED_OBJECT,
+            f"{what} lists a tree with snapshot id {found.hex()}, expected {manifest.snapshot.hex()}",
+            object=what,
+        )
+    return manifest
+
+
+def _missing(key: Key, error: NotFoundError) -> IntegrityError:
+    return IntegrityError(
+        ErrorKind.DAMAGED_OBJECT, f"object {key} is missing, although the head needs it: {error.message}", object=key
+    )
+
+
+def _spans(wanted: Iterable[StoredBlock]) -> list[_Span]:
+    """Arrange blocks into requests."""
+    by_bundle: dict[ObjectRef, set[StoredBlock]] = {}
+    for block in wanted:
+        by_bundle.setdefault(block.bundle, set()).add(block)
+    spans: list[_Span] = []
+    for bundle, found in by_bundle.items():
+        blocks = sorted(found, key=lambda block: block.offset)
+        if sum(block.stored_bytes for block in blocks) > _WHOLE_ABOVE_SHARE * bundle.size_bytes:
+            spans.append(_Span(bundle, 0, bundle.size_bytes, tuple(blocks)))
+        else:
+            spans.extend(_ranges(bundle, blocks))
+    return spans
+
+
+def _ranges(bundle: ObjectRef, blocks: list[StoredBlock]) -> Iterator[_Span]:
+    run = [blocks[0]]
+    for block in blocks[1:]:
+        if block.offset - (run[-1].offset + run[-1].stored_bytes) > _COALESCE_GAP_BYTES:
+            yield _span(bundle, run)
+            run = []
+        run.append(block)
+    yield _span(bundle, run)
+
+
+def _span(bundle: ObjectRef, run: list[StoredBlock]) -> _Span:
+    start = run[0].offset
+    return _Span(bundle, start, run[-1].offset + run[-1].stored_bytes - start, tuple(run))

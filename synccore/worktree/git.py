@@ -1,0 +1,301 @@
+"""Git as a program: which files it would take, and what it says of the commit below them.
+
+Invariant: git is only asked, never told: no call of this module writes to a repository, takes its locks or starts its
+filters, and the caller's ``GIT_*`` variables cannot turn a question to another repository.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from synccore.errors import ErrorKind, WorktreeError
+from synccore.gitfacts import MAX_DIRTY_PATHS, GitFacts
+from synccore.problem import Problem
+from synccore.worktree.folder import is_real_directory, looks_like_a_work_tree
+from synccore.worktree.listing import Listing, NoGitProgramError, NotARepositoryError, displayed, unreadable_directory
+from synccore.worktree.origin import without_credentials
+
+_WINDOWS = sys.platform == "win32"
+
+# Variables with which a user says how git reads its configuration or looks for repositories. All other GIT_* variables
+# name repositories, index files and work trees, or make git talk, and are kept from it.
+_KEPT_VARIABLES = re.compile(
+    r"GIT_(?:CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)"
+    r"|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM|EXEC_PATH)"
+)
+
+_NOT_A_REPOSITORY = "fatal: not a git repository"
+_DUBIOUS = re.compile(r"fatal: (?:detected dubious ownership|unsafe repository)")
+_REMEDY = re.compile(r"git config --global --add safe\.directory .+")
+_UNREADABLE = re.compile(r"^warning: could not open directory '(.*?)/?': (.*)$", re.MULTILINE)
+_GITLINK_MODE = "160000"
+_EXECUTABLE_MODE = "100755"
+
+
+class Question:
+    """One running git process, started at once so that several can work side by side.
+
+    Raises:
+        NoGitProgramError: git is not installed.
+    """
+
+    __slots__ = ("_process", "_root")
+
+    def __init__(self, root: Path, *arguments: str, nested: bool = False) -> None:
+        self._root = root
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - a fixed program with arguments of our own
+                ["git", *arguments],  # noqa: S607 - the user's own git, wherever it is installed
+                cwd=root,
+                env=_environment(ceiling=root.parent if nested else None),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except FileNotFoundError as error:
+            if not root.is_dir():
+                raise WorktreeError(ErrorKind.NOT_FOUND, f"there is no directory {root}", path=str(root)) from None
+            raise NoGitProgramError from error
+        except OSError as error:
+            raise WorktreeError(
+                ErrorKind.WORKTREE, f"cannot run git in {root}: {error.strerror}", path=str(root)
+            ) from error
+
+    def answer(self) -> tuple[str, str]:
+        """Wait, and return what git wrote to its output and to its errors.
+
+        Raises:
+            NotARepositoryError: there is no repository at or above the root.
+            WorktreeError: git refused.
+        """
+        code, out, errors = self.outcome()
+        if code:
+            _refuse(self._root, code, errors)
+        return out, errors
+
+    def outcome(self) -> tuple[int, str, str]:
+        """Wait, and return the exit code, the output and the errors."""
+        out, errors = self._process.communicate()
+        return self._process.returncode, _text(out), _text(errors)
+
+    def drop(self) -> None:
+        """End the process and forget its answer."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _environment(*, ceiling: Path | None) -> dict[str, str]:
+    """Return the environment of a git process.
+
+    The engine reads no environment elsewhere. Here it must be read to be cleaned: a shell inside a git hook or alias
+    has GIT_DIR and GIT_INDEX_FILE set, and a child that inherits them answers for another repository.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or _KEPT_VARIABLES.fullmatch(name)
+    }
+    kept.pop("LANGUAGE", None)
+    kept |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    if ceiling is not None:
+        kept["GIT_CEILING_DIRECTORIES"] = str(ceiling)
+    return kept
+
+
+def _refuse(root: Path, code: int, errors: str) -> NoReturn:
+    if errors.startswith(("xcrun:", "xcode-select:")):
+        # macOS without the developer tools has a git that only says so.
+        raise NoGitProgramError
+    if _DUBIOUS.match(errors):
+        found = _REMEDY.search(errors)
+        remedy = found[0].strip() if found else f"git config --global --add safe.directory {root}"
+        raise WorktreeError(
+            ErrorKind.WORKTREE,
+            f"git does not read {root}, because it belongs to another user; if you trust it, run: {remedy}",
+            path=str(root),
+            remedy=remedy,
+        )
+    if "fatal: this operation must be run in a work tree" in errors:
+        refuse_bare(root)
+    if errors.startswith(_NOT_A_REPOSITORY):
+        raise NotARepositoryError(first_line(errors).removeprefix("fatal: "))
+    raise WorktreeError(
+        ErrorKind.WORKTREE,
+        f"git cannot list {root}: {first_line(errors) or f'it ended with code {code}'}",
+        path=str(root),
+    )
+
+
+def refuse_bare(root: Path) -> NoReturn:
+    """Say that *root* has no files of a working tree."""
+    raise WorktreeError(
+        ErrorKind.WORKTREE,
+        f"{root} is a bare repository or the inside of a .git directory: expected a working tree, whose files can be taken",
+        path=str(root),
+    )
+
+
+def first_line(text: str) -> str:
+    """Return the first line of *text* that says something, `fatal:` ones first."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return displayed(next((line for line in lines if line.startswith("fatal:")), lines[0] if lines else ""))
+
+
+class GitListing:
+    """Git's list of one work tree, being made by processes that run side by side.
+
+    Cost, measured on two cores with git 2.39 (milliseconds, 5,000 / 30,000 files, unchanged):
+
+    * ``ls-files --cached --others``          6.8 / 37
+    * the same with ``-t -s`` (used here)     7.4 / 38
+    * ``ls-files -s`` and ``--others`` apart  8.1 / 34, side by side; but a file that is added to git's list between the two
+      would be in neither answer, and so vanish from a snapshot
+    * ``status --porcelain=v2``              11.5 / 62, and it does not name unchanged files
+
+    Args:
+        root: a directory in a work tree; the paths are relative to it.
+        left_out: whether what git ignores is wanted too.
+        nested: whether the repository must be that of *root* itself and none above it.
+    """
+
+    __slots__ = ("_ignored", "_list", "_root", "_trusts_disk")
+
+    def __init__(self, root: Path, *, left_out: bool, nested: bool) -> None:
+        self._root = root
+        self._list = Question(
+            root, "ls-files", "-z", "-t", "-s", "--cached", "--others", "--exclude-standard", nested=nested
+        )
+        self._trusts_disk = (
+            None if _WINDOWS else Question(root, "config", "--type=bool", "--get", "core.fileMode", nested=nested)
+        )
+        self._ignored = (
+            Question(root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", nested=nested)
+            if left_out
+            else None
+        )
+
+    def finish(self) -> Listing:
+        """Wait for git and return its list.
+
+        Raises:
+            NotARepositoryError, NoGitProgramError: another lister must do it.
+            WorktreeError: git refused.
+        """
+        try:
+            out, errors = self._list.answer()
+            if not out:
+                _refuse_if_ignored(self._root)
+        except BaseException:
+            for other in (self._trusts_disk, self._ignored):
+                if other is not None:
+                    other.drop()
+            raise
+        trusts_disk = self._trusts_disk is not None and self._trusts_disk.outcome()[1].strip() != "false"
+        listing = _read_list(out, self._root, trusts_disk=trusts_disk)
+        if self._ignored is not None:
+            out, more_errors = self._ignored.answer()
+            errors += more_errors
+            for path in out.split("\0")[:-1]:
+                (listing.nested_left_out if path.endswith("/") else listing.left_out).append(path.rstrip("/"))
+        listing.problems.extend(_unreadable_directories(errors))
+        return listing
+
+
+def _read_list(out: str, root: Path, *, trusts_disk: bool) -> Listing:
+    """Read the answer of ``ls-files -t -s --cached --others``.
+
+    A tracked path stands as ``H 100644 <object> 0<tab>path``, with an object id of one length throughout, an untracked
+    one as ``? path``, with a final slash if it is a repository of its own.
+    """
+    lines = out.split("\0")
+    lines.pop()
+    tracked = [line for line in lines if line[0] != "?"]
+    start = tracked[0].index("\t") + 1 if tracked else 0
+    listing = Listing(taken=[line[start:] for line in tracked])
+    if f" {_GITLINK_MODE} " in f" {out}":
+        gitlinks = {line[start:] for line in tracked if line[2:8] == _GITLINK_MODE}
+        listing.nested = sorted(path for path in gitlinks if is_real_directory(root / path))
+        nested = set(listing.nested)
+        listing.taken = [path for path in listing.taken if path not in nested]
+    if not trusts_disk:
+        listing.executable = frozenset(line[start:] for line in tracked if line[2:8] == _EXECUTABLE_MODE)
+    if len(tracked) < len(lines):
+        for path in [line[2:] for line in lines if line[0] == "?"]:
+            (listing.nested if path.endswith("/") else listing.taken).append(path.rstrip("/"))
+    return listing
+
+
+def _unreadable_directories(errors: str) -> list[Problem]:
+    return [unreadable_directory(path, reason) for path, reason in dict.fromkeys(_UNREADABLE.findall(errors))]
+
+
+def _refuse_if_ignored(root: Path) -> None:
+    """Refuse a *root* that the repository around it ignores: that has no say over what is in it."""
+    if looks_like_a_work_tree(root):
+        return
+    if Question(root, "check-ignore", "-q", ".").outcome()[0] == 0:
+        raise NotARepositoryError("the repository around it ignores it")
+
+
+def ask_facts(root: Path) -> GitFacts:
+    """Ask git for the commit, branch and origin of *root*'s repository and for what differs from the commit below *root*.
+
+    Raises:
+        NotARepositoryError, NoGitProgramError, WorktreeError: as for a list.
+    """
+    _refuse_if_ignored(root)
+    status = Question(
+        root,
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "-z",
+        "--untracked-files=all",
+        "--no-renames",
+        "--ignore-submodules=none",
+        "--",
+        ".",
+    )
+    prefix = Question(root, "rev-parse", "--show-prefix")
+    origin = Question(root, "config", "--get", "remote.origin.url")
+    try:
+        out, _ = status.answer()
+    finally:
+        below = prefix.outcome()[1].removesuffix("\n")
+        url = origin.outcome()[1].removesuffix("\n")
+    headers, dirty = _read_status(out, below)
+    commit = headers.get("branch.oid", "(initial)")
+    branch = headers.get("branch.head", "(detached)")
+    return GitFacts(
+        commit=None if commit == "(initial)" else commit,
+        branch=None if branch == "(detached)" else branch,
+        origin=without_credentials(url) if url else None,
+        dirty=tuple(displayed(path) for path in dirty[:MAX_DIRTY_PATHS]),
+        dirty_count=len(dirty),
+    )
+
+
+# How many fields stand before the path, by a line's first letter: changed, unmerged, untracked.
+_FIELDS_BEFORE_PATH = {"1": 8, "u": 10, "?": 1}
+
+
+def _read_status(out: str, below: str) -> tuple[dict[str, str], list[str]]:
+    headers: dict[str, str] = {}
+    dirty: set[str] = set()
+    for line in out.split("\0")[:-1]:
+        if line.startswith("# "):
+            name, _, value = line[2:].partition(" ")
+            headers[name] = value
+        else:
+            path = line.split(" ", _FIELDS_BEFORE_PATH[line[0]])[-1]
+            dirty.add(path.removeprefix(below).rstrip("/"))
+    return headers, sorted(dirty)

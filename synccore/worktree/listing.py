@@ -1,0 +1,50 @@
+"""What one lister found in one place: the raw material of a selection.
+
+Invariant: paths are text relative to that place, with ``/``; bytes that are no UTF-8 stand as lone surrogates, as in `os`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from synccore.problem import Problem, ProblemKind
+
+
+@dataclass(slots=True, kw_only=True)
+class Listing:
+    """The paths of one repository or plain folder, without what lies in repositories nested in it.
+
+    Attributes:
+        taken: files and links that take part by the place's own rules.
+        left_out: those that its rules leave out; gathered only on demand.
+        nested: directories that are repositories of their own (or gitlinks), to be listed by their own rules.
+        nested_left_out: the same among what is left out.
+        executable: the taken paths that git's list of tracked files calls executable, where it is to be believed rather than
+            the disk; ``None`` where the disk's mode bits decide.
+        problems: directories that could not be read.
+    """
+
+    taken: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    nested: list[str] = field(default_factory=list)
+    nested_left_out: list[str] = field(default_factory=list)
+    executable: frozenset[str] | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+class NotARepositoryError(Exception):
+    """There is no git repository here after all."""
+
+
+class NoGitProgramError(Exception):
+    """Git is not installed, or what is installed in its name does not work."""
+
+
+def displayed(path: str) -> str:
+    r"""Return *path* for people: bytes that are no UTF-8 as ``\\xNN``."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def unreadable_directory(path: str, reason: str) -> Problem:
+    """Return the problem of a directory whose names could not be read, so that what is in it is unknown."""
+    return Problem(ProblemKind.UNREADABLE, displayed(path), f"cannot be read as a directory: {reason}")

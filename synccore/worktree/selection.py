@@ -1,0 +1,382 @@
+"""Which files of a working tree take part: the list that a scan begins with.
+
+Invariant: whatever is below the root either is in the list, or is left out by a rule that `explain` can name, or makes a
+`Problem`. A path of the list never leads through a link. docs/reference/selection.md says the rules.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
+from synccore.gitfacts import GitFacts
+from synccore.ignore import (
+    SYNCCODEIGNORE,
+    PathRules,
+    RegexpRules,
+    always_left_out,
+    compile_exclusion,
+    parse_synccodeignore,
+)
+from synccore.problem import Problem, ProblemKind
+from synccore.treepath import TreePath
+from synccore.worktree.folder import FolderListing, is_git_directory, is_link, looks_like_a_work_tree
+from synccore.worktree.git import GitListing, ask_facts, refuse_bare
+from synccore.worktree.listing import Listing, NoGitProgramError, NotARepositoryError, displayed
+
+# So many repositories of one tree are listed side by side.
+_SIDE_BY_SIDE = 8
+
+
+class Lister(str, Enum):
+    """Who says what git would take."""
+
+    AUTO = "auto"
+    GIT = "git"
+    DULWICH = "dulwich"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The paths of a tree that take part.
+
+    Attributes:
+        paths: sorted, each once. A tracked file that is gone from the disk is among them, and so is what is no regular
+            file: whoever reads the paths finds out.
+        executable: which of them are executable, where the disk cannot tell (Windows, ``core.fileMode=false``);
+            ``None`` where the disk's mode bits decide.
+        problems: what could not be listed.
+        is_git: whether the root is, or lies in, a git work tree whose rules were followed.
+    """
+
+    paths: tuple[TreePath, ...]
+    executable: frozenset[TreePath] | None
+    problems: tuple[Problem, ...]
+    is_git: bool
+
+
+class _Pending(Protocol):
+    def finish(self) -> Listing: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A repository or plain folder inside the tree.
+
+    Attributes:
+        prefix: where it is, relative to the root, with a final slash; empty for the root itself.
+        left_out: whether the rules around it leave it out, so that it takes a ``!`` rule to bring a file of it back.
+    """
+
+    prefix: str
+    left_out: bool
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What all places together hold, relative to the root."""
+
+    is_git: bool = True
+    taken: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    executable: set[str] = field(default_factory=set)
+    disk_knows: list[str] = field(default_factory=list)
+    disk_decides: bool = True
+
+
+def select(root: Path, *, exclusion: str | None = None, lister: Lister = Lister.AUTO) -> Selection:
+    """List the files below *root* that take part.
+
+    Python's own share, beside git's (see `GitListing`), is about 12 ms for 5,000 files and 75 ms for 30,000.
+
+    Args:
+        root: the top of the tree: a git work tree, a directory in one, or a plain folder.
+        exclusion: a regular expression of the configuration; paths that it matches from their beginning are left out,
+            unless a rule of ``.synccodeignore`` matches them.
+        lister: who says what git would take; both give the same list. ``AUTO`` asks git where it is installed.
+
+    Raises:
+        WorktreeError: there is no such directory, it is no working tree, or git refuses to read it.
+        InvalidInputError: a rule of ``.synccodeignore`` or the exclusion makes no sense.
+    """
+    root = absolute(root)
+    rules = synccodeignore(root)
+    excluded = compile_exclusion(exclusion) if exclusion else None
+    gathered = _gather(root, rules, lister)
+    taken = gathered.taken
+    if rules is not None or excluded is not None:
+        taken = [path for path in taken if not leaves_out(path, rules, excluded)]
+    if rules is not None and rules.takes_back:
+        taken += [path for path in gathered.left_out if (rule := rules.decide(path)) is not None and rule.negated]
+    paths, problems = _buildable(_reachable(root, _ever_wanted(sorted(set(taken)))))
+    return Selection(
+        paths=tuple(paths),
+        executable=None if gathered.disk_decides else _executable(root, gathered, paths),
+        problems=tuple(gathered.problems + problems),
+        is_git=gathered.is_git,
+    )
+
+
+def git_facts(root: Path, *, lister: Lister = Lister.AUTO) -> GitFacts | None:
+    """Return what git says of the commit below *root*; ``None`` for a plain folder.
+
+    Raises:
+        WorktreeError: there is no such directory, or git refuses to read it.
+    """
+    root = absolute(root)
+    if _work_tree_around(root) is None:
+        return None
+    try:
+        if lister is not Lister.DULWICH:
+            try:
+                return ask_facts(root)
+            except NoGitProgramError:
+                if lister is Lister.GIT:
+                    raise
+        from synccore.worktree.dulwich_git import read_facts
+
+        return read_facts(root)
+    except NotARepositoryError:
+        return None
+    except NoGitProgramError:
+        _refuse_without_git(root)
+
+
+def absolute(root: Path) -> Path:
+    """Return *root* as an absolute path; a link to a directory keeps its own name.
+
+    Raises:
+        WorktreeError: it is no directory.
+    """
+    root = Path(os.path.abspath(root))
+    if root.is_dir():
+        return root
+    found = "a file" if root.exists() else "nothing"
+    raise WorktreeError(
+        ErrorKind.NOT_FOUND,
+        f"there is no directory {root}: expected a repository or a folder, found {found}",
+        path=str(root),
+    )
+
+
+def synccodeignore(root: Path) -> PathRules | RegexpRules | None:
+    """Read the ``.synccodeignore`` of *root*; ``None`` where it has none.
+
+    Raises:
+        InvalidInputError: a rule makes no sense.
+        WorktreeError: it is there and cannot be read.
+    """
+    path = root / SYNCCODEIGNORE
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        what = "a link" if is_link(found) else "no file"
+        raise WorktreeError(
+            ErrorKind.WORKTREE, f"{path} is {what}: expected a regular file with ignore rules", path=str(path)
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WorktreeError(ErrorKind.WORKTREE, f"cannot read {path}: {error.strerror}", path=str(path)) from error
+    return parse_synccodeignore(data, name=str(path))
+
+
+def leaves_out(path: str, rules: PathRules | RegexpRules | None, excluded: re.Pattern[str] | None) -> bool:
+    """Tell whether the user's own rules leave out *path*, which git or the folder's rules would take."""
+    rule = rules.decide(path) if rules is not None else None
+    if rule is not None:
+        return not rule.negated
+    return excluded is not None and excluded.match(path) is not None
+
+
+def _work_tree_around(root: Path) -> Path | None:
+    """Return the nearest directory at or above *root* with a usable ``.git``.
+
+    Raises:
+        WorktreeError: *root* is in a bare repository or in a ``.git``.
+    """
+    for directory in (root, *root.parents):
+        if looks_like_a_work_tree(directory):
+            return directory
+        if is_git_directory(directory):
+            refuse_bare(root)
+    return None
+
+
+def _refuse_without_git(root: Path) -> NoReturn:
+    raise WorktreeError(
+        ErrorKind.WORKTREE, f"git was to list {root}, and there is no working git on the PATH", path=str(root)
+    ) from None
+
+
+def _gather(root: Path, rules: PathRules | RegexpRules | None, lister: Lister) -> _Gathered:
+    """List the root and, level by level, every repository nested in it."""
+    gathered = _Gathered()
+    wants_left_out = rules is not None and rules.takes_back
+    places = [_Place("", left_out=False)]
+    while places:
+        batch, places = places[:_SIDE_BY_SIDE], places[_SIDE_BY_SIDE:]
+        started = [_start(root, place, rules, lister, wants_left_out=wants_left_out) for place in batch]
+        for place, pending in zip(batch, started, strict=True):
+            try:
+                listing = pending.finish()
+            except NotARepositoryError:
+                # Git sees no repository here (a ceiling on its search, a folder that the repository around it ignores).
+                listing = _as_folder(root, place, rules, wants_left_out=wants_left_out).finish()
+                gathered.is_git = gathered.is_git and bool(place.prefix)
+            if not place.prefix and isinstance(pending, FolderListing):
+                gathered.is_git = False
+            places += _add(gathered, place, listing)
+    return gathered
+
+
+def _start(
+    root: Path, place: _Place, rules: PathRules | RegexpRules | None, lister: Lister, *, wants_left_out: bool
+) -> _Pending:
+    """Begin to list *place*, with git, without it, or as a plain folder."""
+    directory = root / place.prefix
+    nested = bool(place.prefix)
+    if not looks_like_a_work_tree(directory) if nested else _work_tree_around(root) is None:
+        return _as_folder(root, place, rules, wants_left_out=wants_left_out)
+    if lister is not Lister.DULWICH:
+        try:
+            return GitListing(directory, left_out=wants_left_out, nested=nested)
+        except NoGitProgramError:
+            if lister is Lister.GIT:
+                _refuse_without_git(root)
+    from synccore.worktree.dulwich_git import DulwichListing
+
+    return DulwichListing(directory, left_out=wants_left_out, nested=nested)
+
+
+def _as_folder(
+    root: Path, place: _Place, rules: PathRules | RegexpRules | None, *, wants_left_out: bool
+) -> FolderListing:
+    def pruned(path: str) -> bool:
+        return not wants_left_out and rules is not None and rules.decide_directory(place.prefix + path) is not None
+
+    return FolderListing(root / place.prefix, left_out=wants_left_out, pruned=pruned)
+
+
+def _add(gathered: _Gathered, place: _Place, listing: Listing) -> list[_Place]:
+    """Add what *place* holds; return the places nested in it that must be listed too."""
+    prefix = place.prefix
+    taken = [prefix + path for path in listing.taken] if prefix else listing.taken
+    (gathered.left_out if place.left_out else gathered.taken).extend(taken)
+    gathered.left_out += [prefix + path for path in listing.left_out]
+    gathered.problems += [replace(problem, path=prefix + problem.path) for problem in listing.problems]
+    if listing.executable is None:
+        gathered.disk_knows += taken
+    else:
+        gathered.disk_decides = False
+        gathered.executable.update(prefix + path for path in listing.executable)
+    return [_Place(f"{prefix}{path}/", left_out=place.left_out) for path in listing.nested] + [
+        _Place(f"{prefix}{path}/", left_out=True) for path in listing.nested_left_out
+    ]
+
+
+def _executable(root: Path, gathered: _Gathered, paths: Sequence[TreePath]) -> frozenset[TreePath]:
+    """Return which of *paths* are executable, where at least one repository of the tree distrusts the disk."""
+    for path in gathered.disk_knows:
+        with suppress(OSError, ValueError):
+            if os.lstat(f"{root}/{path}").st_mode & stat.S_IXUSR:
+                gathered.executable.add(path)
+    return frozenset(path for path in paths if path in gathered.executable)
+
+
+def _ever_wanted(paths: list[str]) -> list[str]:
+    """Return *paths* without what is always left out."""
+    joined = "\0".join(paths)
+    if ".pyc" in joined or "__pycache__" in joined or ".git/" in joined:
+        return [path for path in paths if not always_left_out(path)]
+    return paths
+
+
+def _reachable(root: Path, paths: list[str]) -> list[str]:
+    """Return *paths* without those that are gone because something else stands where their directory was.
+
+    Git lists the tracked ``a/b`` also when ``a`` has become a link or a file; to look at ``a/b`` then would lead through
+    the link. And it lists the tracked ``a`` also when ``a`` has become a directory with files of its own.
+    """
+    directories = directories_of(paths)
+    gone: set[str] = set()
+    for directory in directories:
+        with suppress(OSError, ValueError):
+            if not stat.S_ISDIR((found := os.lstat(f"{root}/{directory}")).st_mode) or is_link(found):
+                gone.add(directory)
+    replaced = directories.difference(gone).intersection(paths)
+    if not gone and not replaced:
+        return paths
+    below = tuple(f"{directory}/" for directory in gone)
+    return [path for path in paths if path not in replaced and not path.startswith(below)]
+
+
+def directories_of(paths: Iterable[str]) -> set[str]:
+    """Return every directory that *paths* lie in, except the root."""
+    directories: set[str] = set()
+    for directory in {path.rpartition("/")[0] for path in paths}:
+        above = directory
+        while above and above not in directories:
+            directories.add(above)
+            above = above.rpartition("/")[0]
+    return directories
+
+
+def _buildable(texts: list[str]) -> tuple[list[TreePath], list[Problem]]:
+    """Build the paths; what cannot be one makes a problem."""
+    try:
+        return TreePath.many(texts), []
+    except InvalidInputError:
+        pass
+    built = [_build(text) for text in texts]
+    return (
+        [path for path in built if not isinstance(path, Problem)],
+        [problem for problem in built if isinstance(problem, Problem)],
+    )
+
+
+def _build(text: str) -> TreePath | Problem:
+    try:
+        return TreePath(text)
+    except InvalidInputError as error:
+        if text != displayed(text):
+            return Problem(ProblemKind.NOT_UTF8, displayed(text), "has a name that is not UTF-8")
+        return Problem(ProblemKind.BAD_NAME, text, error.message.removeprefix(f"path {text!r} "))
+
+
+def collisions(paths: Iterable[TreePath]) -> tuple[Problem, ...]:
+    """Report the names that a file system which ignores case or Unicode form would take for one.
+
+    Directories count as well: of ``A/x`` and ``a/y`` the problem is ``a``. Each names the path it collides with; what lies
+    below colliding directories is not reported again. 100,000 ASCII paths without a collision take about 70 ms.
+    """
+    nodes: set[str] = set(paths)
+    nodes |= directories_of(nodes)
+    if len(set(_folded("\0".join(nodes)).split("\0"))) == len(nodes):
+        return ()
+    first: dict[tuple[str, str], str] = {}
+    problems = []
+    for node in sorted(nodes):
+        above, _, name = node.rpartition("/")
+        other = first.setdefault((above, _folded(name)), node)
+        if other != node:
+            problems.append(Problem(ProblemKind.COLLIDES, node, f"differs from {other!r} only by case or Unicode form"))
+    return tuple(problems)
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

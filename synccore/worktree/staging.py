@@ -1,0 +1,55 @@
+"""Where a tree that does not exist yet is built, and how it appears all at once.
+
+    <home>/.synccode/staging-<repo>-<random>   private to one run, on the file system of <home>/<repo>
+
+Invariant: a tree appears whole or not at all, and never in the place of one that has something in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from synccore.errors import ConflictError, ErrorKind
+from synccore.worktree.disk_error import worktree_error
+
+AREA = ".synccode"
+
+
+def new_staging(root: Path) -> Path:
+    """Return the path of a directory, not made yet, in which to build the tree that shall stand at *root*."""
+    return root.parent / AREA / f"staging-{root.name}-{os.urandom(4).hex()}"
+
+
+def put_in_place(staging: Path, root: Path) -> None:
+    """Rename the finished tree *staging* to *root*, where there is nothing or an empty directory.
+
+    Raises:
+        ConflictError: something stands at *root* by now (``TREE_TAKEN``); nothing was changed, and *staging* still is there.
+        WorktreeError: the disk refused.
+    """
+    try:
+        # POSIX: only a directory takes the place of a directory, and only of an empty one, in one step.
+        staging.rename(root)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            raise ConflictError(
+                ErrorKind.TREE_TAKEN,
+                f"{root} has come into being while its tree was being written: expected nothing there; nothing was changed",
+                path=str(root),
+            ) from error
+        raise worktree_error(error, root, "put the new tree in place at") from error
+
+
+def sweep_staging(root: Path) -> int:
+    """Remove what crashed runs left of trees for *root*; return how many there were. The caller holds the tree's lock."""
+    import shutil
+
+    left_over = sorted((root.parent / AREA).glob(f"staging-{root.name}-????????"))
+    for staging in left_over:
+        try:
+            shutil.rmtree(staging)
+        except OSError as error:  # noqa: PERF203 - there is one, if any
+            raise worktree_error(error, staging, "remove the unfinished tree") from error
+    return len(left_over)
