@@ -13,8 +13,9 @@ from pathlib import Path
 from synccore.backends.base import Backend
 from synccore.errors import ErrorKind, InvalidInputError
 
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _DRIVE = re.compile(r"/?[A-Za-z]:/")
-_EXPECTED = "expected file:///some/dir"
+_EXPECTED = "expected file:///some/dir or gs://bucket/prefix"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,8 @@ class Access:
 def open_backend(base_url: str, *, access: Access) -> Backend:
     """Open the store at *base_url*, without speaking to it yet.
 
-    ``file:///some/dir`` is a directory (``%20`` and the like are decoded).
+    ``file:///some/dir`` is a directory (``%20`` and the like are decoded); ``gs://bucket/prefix`` is Google Cloud Storage,
+    where what may succeed later is tried again until ``access.deadline_seconds``.
 
     Raises:
         InvalidInputError: *base_url* is no such URL.
@@ -55,9 +57,10 @@ def open_backend(base_url: str, *, access: Access) -> Backend:
     scheme, separator, rest = base_url.partition("://")
     if not separator:
         raise _bad_url(base_url, "it has no scheme")
-    del access
     if scheme == "file":
         return _open_directory(base_url, rest)
+    if scheme == "gs":
+        return _open_bucket(base_url, rest, access)
     raise _bad_url(base_url, f"the scheme {scheme!r} is unknown")
 
 
@@ -76,6 +79,19 @@ def _open_directory(base_url: str, rest: str) -> Backend:
     if path.strip("/") in {"", "."} or ".." in path.split("/"):
         raise _bad_url(base_url, "the path must name a directory other than the root, without '..'")
     return LocalBackend(Path(path))
+
+
+def _open_bucket(base_url: str, rest: str, access: Access) -> Backend:
+    from synccore.backends.gcs_light import LightGcsBackend
+    from synccore.backends.retrying import RetryingBackend
+
+    bucket, _, prefix = rest.partition("/")
+    if _BUCKET.fullmatch(bucket) is None:
+        raise _bad_url(base_url, f"{bucket!r} is no bucket's name")
+    prefix = prefix.rstrip("/")
+    if prefix and any(part in {"", ".", ".."} or not part.isprintable() for part in prefix.split("/")):
+        raise _bad_url(base_url, "the prefix must be names separated by single slashes")
+    return RetryingBackend(LightGcsBackend(bucket, prefix, access), deadline_seconds=access.deadline_seconds)
 
 
 def _bad_url(base_url: str, why: str) -> InvalidInputError:

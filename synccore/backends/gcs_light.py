@@ -1,0 +1,284 @@
+"""Google Cloud Storage for every day: the head, over the standard library's HTTP client and nothing else.
+
+What goes this way is decided by the key alone: `serves` says which, and `open_backend` leaves it at `is_head`, the one
+object that is asked for all day. Everything else, and whatever here is not plainly understood (a token that is refused
+twice, a redirect, a certificate that the system's store does not know, an answer that is none of the service's), goes to
+`GcsBackend`, which knows more and is imported only then.
+
+Invariant: one call is one request, except that a refused token is renewed once and a get is repeated when the connection
+that had been kept for it turns out to be dead; a put whose answer was lost is never sent again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from synccore.backends.base import Found, Listed, Unchanged, Version
+from synccore.backends.gcs_api import UNAUTHORIZED, Answer, Call, GcsStore, endpoint_of
+from synccore.backends.gcs_tokens import Token, Tokens
+from synccore.errors import SyncError
+from synccore.keys import Key
+
+if TYPE_CHECKING:
+    from synccore.backends.gcs import GcsBackend
+    from synccore.backends.opening import Access
+
+_REDIRECTS = range(300, 400)
+_BAD_REQUESTS = {400, 405, 407, 411, 421, 426}
+
+# Longer than this a connection is not trusted: what lies between drops it in silence.
+_LONGEST_IDLE_SECONDS = 60.0
+_KEPT_CONNECTIONS = 4
+
+
+def is_head(key: Key) -> bool:
+    """Tell whether *key* is that of a user's head."""
+    return key.endswith("/head")
+
+
+class _UnusualError(Exception):
+    """The service certainly did nothing, and `GcsBackend` may know what to do."""
+
+
+class LightGcsBackend:
+    """The store under *prefix* in *bucket*. A version is a generation. Safe to use from several threads.
+
+    Args:
+        bucket: of Google Cloud Storage.
+        prefix: of every object's name, without a slash at its end; may be empty.
+        access: how to get there.
+        serves: the keys whose gets and puts go the light way.
+    """
+
+    def __init__(self, bucket: str, prefix: str, access: Access, *, serves: Callable[[Key], bool] = is_head) -> None:
+        self._store = GcsStore(bucket, prefix)
+        self._access = access
+        self._serves = serves
+        self._tokens = Tokens(access)
+        self._bulk: GcsBackend | None = None
+        self._lock = threading.Lock()
+        self._idle: list[tuple[http.client.HTTPConnection, float]] = []
+        self._context: ssl.SSLContext | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Bucket and prefix as a URL."""
+        return self._store.base_url
+
+    def warm(self) -> None:
+        """Get a token and a connection, unless there is one, for the first call to find."""
+        if self._access.has_proxies:
+            return
+        with contextlib.suppress(OSError, SyncError, http.client.HTTPException):  # the first call will say so
+            self._authorization()
+            with self._lock:
+                ready = bool(self._idle)
+            if not ready:
+                connection = self._connect(self._access.deadline_seconds)
+                self._keep(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection, _ in idle:
+            connection.close()
+        if self._bulk is not None:
+            self._bulk.close()
+
+    def get(self, key: Key, *, unless: Version | None = None) -> Found | Unchanged:
+        """Get an object, as `Reader.get` promises."""
+        if self._goes_lightly(key):
+            call = self._store.get_call(key, unless=unless)
+            with contextlib.suppress(_UnusualError):
+                return self._store.read_get(call, self._send(call))
+        return self._fallback().get(key, unless=unless)
+
+    def get_range(self, key: Key, start: int, length: int) -> bytes:
+        """Get a part of an object, as `Reader.get_range` promises."""
+        return self._fallback().get_range(key, start, length)
+
+    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+        """Store an object, as `Writer.put` promises."""
+        if self._goes_lightly(key):
+            call = self._store.put_call(key, data, replacing=replacing)
+            with contextlib.suppress(_UnusualError):
+                return self._store.read_put(call, self._send(call), replacing=replacing)
+        return self._fallback().put(key, data, replacing=replacing)
+
+    def delete(self, key: Key, *, expecting: Version) -> None:
+        """Delete an object, as `Writer.delete` promises."""
+        self._fallback().delete(key, expecting=expecting)
+
+    def keys(self, prefix: str) -> Iterator[Listed]:
+        """List objects, as `Writer.keys` promises."""
+        return self._fallback().keys(prefix)
+
+    def now_seconds(self) -> float:
+        """Return the service's clock, to the second."""
+        return self._fallback().now_seconds()
+
+    def _goes_lightly(self, key: Key) -> bool:
+        return not self._access.has_proxies and self._serves(key)
+
+    def _fallback(self) -> GcsBackend:
+        with self._lock:
+            if self._bulk is None:
+                from synccore.backends.gcs import GcsBackend
+
+                self._bulk = GcsBackend(self._store.bucket, self._store.prefix, self._access, tokens=self._tokens)
+            return self._bulk
+
+    # -- one request ---------------------------------------------------------------------------------------------------
+
+    def _send(self, call: Call) -> Answer:
+        """Make *call*, with a new token if the first is refused.
+
+        Raises:
+            _UnusualError: it should be made another way.
+        """
+        token = self._authorization()
+        answer = self._exchange(call, token)
+        if answer.status == UNAUTHORIZED and token is not None:
+            answer = self._exchange(call, self._tokens.renew(token))
+        if answer.status == UNAUTHORIZED or answer.status in _BAD_REQUESTS:
+            raise _UnusualError
+        if answer.status in _REDIRECTS and answer.status != http.client.NOT_MODIFIED:
+            raise _UnusualError
+        return answer
+
+    def _authorization(self) -> Token | None:
+        return None if self._access.emulator_host is not None else self._tokens.current()
+
+    def _exchange(self, call: Call, token: Token | None) -> Answer:
+        """Make *call* once, on a kept connection or a new one."""
+        end = time.monotonic() + self._access.deadline_seconds
+        connection = self._take()
+        if connection is not None:
+            try:
+                return self._exchange_on(connection, call, token, end)
+            except (ConnectionError, http.client.RemoteDisconnected) as error:
+                if call.writes:
+                    raise self._store.unavailable(call, _reason(error), ambiguous=True) from error
+            except (OSError, http.client.HTTPException) as error:
+                raise self._store.unavailable(call, _reason(error), ambiguous=call.writes) from error
+        try:
+            connection = self._connect(_left(end))
+        except ssl.SSLCertVerificationError as error:
+            raise _UnusualError from error
+        except OSError as error:
+            raise self._store.unavailable(call, _reason(error), ambiguous=False) from error
+        try:
+            return self._exchange_on(connection, call, token, end)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._store.unavailable(call, _reason(error), ambiguous=call.writes) from error
+
+    def _exchange_on(
+        self, connection: http.client.HTTPConnection, call: Call, token: Token | None, end: float
+    ) -> Answer:
+        """Send *call* and read its whole answer; the first byte must come before *end*."""
+        headers = dict(call.headers)
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token.text}"
+        good = False
+        try:
+            connection.sock.settimeout(_left(end))
+            connection.request(call.method, self._path_before + call.path, body=call.body, headers=headers)
+            with connection.getresponse() as response:
+                if connection.sock is not None:  # gone already where the answer ends with its connection
+                    connection.sock.settimeout(self._access.deadline_seconds)
+                answer = Answer(response.status, _headers_of(response), response.read())
+                good = not response.will_close
+        finally:
+            if good:
+                self._keep(connection)
+            else:
+                connection.close()
+        return answer
+
+    # -- connections ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _path_before(self) -> str:
+        return urlsplit(endpoint_of(self._access)).path
+
+    def _connect(self, patience_seconds: float) -> http.client.HTTPConnection:
+        endpoint = urlsplit(endpoint_of(self._access))
+        host, port = endpoint.hostname or "", endpoint.port
+        if endpoint.scheme == "https":
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                host, port, timeout=patience_seconds, context=self._trust()
+            )
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=patience_seconds)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _trust(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._context is None:
+                context = ssl.create_default_context()
+                if not context.cert_store_stats()["x509_ca"] and ssl.get_default_verify_paths().capath is None:
+                    # As where Python came from python.org and nobody installed its certificates.
+                    import certifi
+
+                    context.load_verify_locations(certifi.where())
+                self._context = context
+            return self._context
+
+    def _take(self) -> http.client.HTTPConnection | None:
+        """Return a kept connection that seems alive."""
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection, since = self._idle.pop()
+            if time.monotonic() - since < _LONGEST_IDLE_SECONDS and not _has_ended(connection.sock):
+                return connection
+            connection.close()
+
+    def _keep(self, connection: http.client.HTTPConnection) -> None:
+        with self._lock:
+            if len(self._idle) < _KEPT_CONNECTIONS:
+                self._idle.append((connection, time.monotonic()))
+                return
+        connection.close()
+
+
+def _left(end: float) -> float:
+    """Return the seconds until *end*: at least some, since none would mean not to wait at all."""
+    return max(0.001, end - time.monotonic())
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Tell whether the other side has closed an idle connection: then, and only then, there is something to read."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+def _headers_of(response: http.client.HTTPResponse) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in response.getheaders():
+        lower = name.lower()
+        headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
+    return headers
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer came in time"
+    return " ".join((str(error) or type(error).__name__).split())
