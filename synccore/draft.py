@@ -21,8 +21,12 @@ from synccore.look import Base, View
 from synccore.manifest import Manifest, Tree, chunks_of
 from synccore.outlet import Outlet
 from synccore.places import ObjectRef, Place
+from synccore.provenance import Author, Provenance, SnapshotId
 from synccore.repository import ObjectWriter, StoredManifest
-from synccore.snapshot import Author, Provenance, SnapshotId
+
+# Where the contents go to a bundle anyway, a listing beyond this goes to a manifest beside it: in the head it would be sent
+# again with every upload until the next fold.
+_MAX_LISTING_BYTES = 16 * 2**10
 
 # A listed entry costs at least the 36 bytes of its digest and size, which do not compress: more than these cannot fit.
 _MAX_LISTED = KEEP_BYTES // 36
@@ -151,7 +155,7 @@ def _changes(
         changes[item.repo] = item.listed(outlet.settle(needed, item.places(needed, packed)))
     manifests: dict[str, StoredManifest] = {}
     for item in sorted(repos, key=lambda item: -len(changes[item.repo].frame) if item.repo in changes else -KEEP_BYTES):
-        if item.repo in changes and _size(changes) <= KEEP_BYTES:
+        if item.repo in changes and _size(changes) <= _MAX_LISTING_BYTES:
             continue
         whole = item.view.tree
         settled = outlet.settle(whole, item.places(whole, packed))

@@ -20,7 +20,7 @@ from synccore.journal import (
 )
 from synccore.manifest import parse_object_ref
 from synccore.places import ObjectRef
-from synccore.snapshot import Author, Provenance, SnapshotId
+from synccore.provenance import Author, Provenance, SnapshotId
 
 WRITE_ID_BYTES = 16
 

@@ -27,7 +27,7 @@ from synccore.manifest import (
     tree_rows,
 )
 from synccore.places import ObjectRef, Places
-from synccore.snapshot import Author, SnapshotId
+from synccore.provenance import Author, SnapshotId
 from synccore.treepath import TreePath
 
 MAX_DELTA_BYTES = 4 * 2**20

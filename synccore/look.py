@@ -18,7 +18,8 @@ from synccore.keys import repo_name
 from synccore.manifest import Entry, Manifest
 from synccore.places import ObjectRef, Place
 from synccore.problem import Problem
-from synccore.snapshot import Provenance, SnapshotId, snapshot_id
+from synccore.provenance import Provenance, SnapshotId
+from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
 from synccore.worktree.scan import Scan, scan

@@ -10,7 +10,7 @@ is anything else somebody has worked on it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from synccore.diff import diff
 from synccore.journal import Delta, Known, known_of
 from synccore.manifest import Entry, Tree
 from synccore.treepath import TreePath
+
+_NOTHING: Mapping[TreePath, Collection[Known]] = {}
 
 
 class Plan(NamedTuple):
@@ -57,53 +59,51 @@ def judge(found: Known | None, ours: Collection[Known], wanted: Known | None) ->
     return Verdict.SAVE_THEN_REPLACE
 
 
-def plan_from_trees(base: Tree, target: Tree, *, unfinished: Iterable[Tree] = ()) -> Plan:
+def plan_from_trees(base: Tree, target: Tree, *, begun: Mapping[TreePath, Collection[Known]] = _NOTHING) -> Plan:
     """Plan the way from one whole tree to another.
 
     Args:
         base: what we last finished writing here.
         target: what must stand here.
-        unfinished: targets of runs that began after *base* and did not finish: what they wrote is ours too.
+        begun: what runs that did not finish may have written since: it is ours too, and has to go the same way.
     """
-    trees = (base, *unfinished)
-    writes: dict[TreePath, Entry] = {}
-    removes: dict[TreePath, None] = {}
-    for tree in trees:
-        difference = diff(tree, target)
-        writes.update(difference.changed)
-        removes.update(dict.fromkeys(difference.removed))
-    ours = {path: frozenset(known_of(tree[path]) for tree in trees if path in tree) for path in (*writes, *removes)}
+    removed, changed, _ = diff(base, target)
+    writes = {**changed, **{path: target[path] for path in begun if path in target}}
+    removes = dict.fromkeys([*removed, *[path for path in begun if path not in target]])
+    ours = {
+        path: frozenset([*([known_of(base[path])] if path in base else []), *begun.get(path, ())])
+        for path in (*writes, *removes)
+    }
     return Plan(dict(sorted(writes.items())), removes, ours)
 
 
-def plan_from_deltas(deltas: Iterable[Delta], *, unfinished: Iterable[Tree] = ()) -> Plan:
+def plan_from_deltas(deltas: Iterable[Delta]) -> Plan:
     """Plan the way along *deltas*, oldest first, which lead from what we last finished writing here to the target.
 
-    Only paths that the deltas touch are considered, whatever the size of the tree. Every state on the way counts as
-    ours: a run that was interrupted may have left it.
+    Only paths that the deltas touch are considered, whatever the size of the tree.
     """
     writes: dict[TreePath, Entry] = {}
     removes: dict[TreePath, None] = {}
-    ours: dict[TreePath, set[Known]] = {}
+    ours: dict[TreePath, frozenset[Known]] = {}
     for delta in deltas:
+        # Only the first state of a path is one that we finished writing; what lies between was never here.
         for path, known in (*delta.removed.items(), *delta.was.items()):
-            ours.setdefault(path, set()).add(known)
+            ours.setdefault(path, frozenset([known]))
         for path in delta.removed:
             writes.pop(path, None)
             removes[path] = None
         for path, entry in delta.changed.items():
-            ours.setdefault(path, set()).add(known_of(entry))
+            ours.setdefault(path, frozenset())
             removes.pop(path, None)
             writes[path] = entry
-    for tree in unfinished:
-        for path in ours.keys() & tree.keys():
-            ours[path].add(known_of(tree[path]))
-    return Plan(dict(sorted(writes.items())), removes, {path: frozenset(states) for path, states in ours.items()})
+    return Plan(dict(sorted(writes.items())), removes, ours)
 
 
-def overlay(tree: Tree, delta: Delta) -> dict[TreePath, Entry]:
-    """Return the tree that *delta* makes of *tree*."""
-    after = {**tree, **delta.changed}
-    for path in delta.removed:
-        after.pop(path, None)
+def overlay(tree: Tree, deltas: Iterable[Delta]) -> dict[TreePath, Entry]:
+    """Return the tree that *deltas*, oldest first, make of *tree*."""
+    after = dict(tree)
+    for delta in deltas:
+        for path in delta.removed:
+            after.pop(path, None)
+        after.update(delta.changed)
     return after

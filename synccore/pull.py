@@ -1,58 +1,83 @@
-"""Bring working trees to what the head names: one conditional get, then only what differs."""
+"""Bring the trees of a machine to what the head names.
+
+Invariant: one conditional get decides whether there is anything to do, and if there is not, nothing else happens: no file
+of a tree is opened, no lock is taken, nothing is written and none of the format's modules is loaded.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable
 from pathlib import Path
 
-from synccore.snapshot import Provenance, SnapshotId
-from synccore.treepath import TreePath
+from synccore.backends.base import Reader, Unchanged
+from synccore.errors import ErrorKind, NotFoundError
+from synccore.keys import head_key
+from synccore.progress import ProgressListener, ignore_progress
+from synccore.pullreport import PullReport, unchanged
+from synccore.worktree.machine import MachineMemory, State
+
+_LOCK_WAIT_SECONDS = 30.0
 
 
-class PullOutcome(str, Enum):
-    """What a pull did for one repository."""
+def pull(
+    home: Path,
+    *,
+    user: str,
+    backend: Reader,
+    store: str,
+    now_ns: Callable[[], int],
+    lock_wait_seconds: float = _LOCK_WAIT_SECONDS,
+    progress: ProgressListener = ignore_progress,
+) -> PullReport:
+    """Bring every tree under *home* to what the head of *user* names.
 
-    UNCHANGED = "unchanged"
-    UPDATED = "updated"
-    CREATED = "created"
-    NO_LONGER_UPDATED = "no-longer-updated"
+    Somebody's edits are saved under ``home/.rescued`` before they are replaced.
 
+    Args:
+        home: the directory that holds the trees, each under its repository's name.
+        user: whose head.
+        backend: the storage.
+        store: what *backend* is, so that another store is not taken for it; the base URL.
+        now_ns: the clock, in nanoseconds since 1970.
+        lock_wait_seconds: how long to wait for another pull that is at work.
+        progress: hears of files written.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
-    """Somebody's edit that stood in the way, and where it was saved."""
-
-    path: str
-    saved_as: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepoPull:
-    """What a pull did for one repository.
-
-    Attributes:
-        repo: its name.
-        outcome: whether there was anything to do.
-        snapshot: the snapshot that the working tree is at now; ``None`` only if it was never synchronised.
-        provenance: who uploaded that, when, from which commit.
-        written: paths written.
-        removed: paths removed.
-        saved: edits found on this machine, moved aside before they were replaced.
+    Raises:
+        NotFoundError: `NO_HEAD`: the user has uploaded nothing; `NO_BUCKET`.
+        IntegrityError: an object is damaged; nothing of it was used.
+        WorktreeError: the disk refused; a later run completes the rest.
+        BackendError, UnavailableError: as the storage says.
     """
+    memory = MachineMemory(home)
+    identity = f"{store} {user}"
+    state = memory.load(identity)
+    known = state.version if all((home / repo).is_dir() for repo in state.trees) else None
+    try:
+        found = backend.get(head_key(user), unless=known)
+    except NotFoundError as error:
+        if error.kind is ErrorKind.NO_BUCKET:
+            raise
+        raise NotFoundError(
+            ErrorKind.NO_HEAD, f"user {user} has uploaded nothing to {store} yet", user=user, store=store
+        ) from error
+    if isinstance(found, Unchanged):
+        memory.note_contact()
+        return PullReport(repos=tuple(unchanged(repo, tree) for repo, tree in sorted(state.trees.items())))
+    from synccore.catchup import catch_up
 
-    repo: str
-    outcome: PullOutcome
-    snapshot: SnapshotId | None
-    provenance: Provenance | None
-    written: tuple[TreePath, ...] = ()
-    removed: tuple[TreePath, ...] = ()
-    saved: tuple[Saved, ...] = ()
+    return catch_up(
+        home,
+        user=user,
+        backend=backend,
+        identity=identity,
+        found=found,
+        was=state,
+        now_ns=now_ns,
+        lock_wait_seconds=lock_wait_seconds,
+        progress=progress,
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PullReport:
-    """What a pull did, one line for each repository that the head knows or this machine has."""
-
-    repos: tuple[RepoPull, ...]
-    fetched_bytes: int
+def what_is_here(home: Path, *, user: str, store: str) -> State:
+    """Return what this machine remembers of its trees, without asking anybody."""
+    return MachineMemory(home).load(f"{store} {user}")

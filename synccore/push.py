@@ -6,27 +6,23 @@ changed nothing that a reader can see.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from synccore.backends.base import Unchanged, Writer
 from synccore.diff import diff
-from synccore.draft import RepoDraft, draft_head
+from synccore.draft import Draft, RepoDraft, draft_head
 from synccore.errors import ConflictError, ErrorKind, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
 from synccore.intake import Claims, Intake, take_in
 from synccore.journal import Counts
 from synccore.look import Base, Look, Source, View
-from synccore.manifest import Manifest
 from synccore.outlet import Outlet
-from synccore.places import ObjectRef
 from synccore.problem import Problem, ProblemKind
 from synccore.progress import Progress, ProgressListener, ignore_progress
-from synccore.refs import HeadAt, NoHead, move_head, read_head
-from synccore.repository import ObjectReader, ObjectWriter, checked_manifest
-from synccore.snapshot import Author, SnapshotId
-from synccore.worktree.laptop import LaptopState
+from synccore.provenance import SnapshotId
+from synccore.refs import HeadAt, NoHead, move_head
+from synccore.store import Store
 from synccore.worktree.lock import TreeLock
 from synccore.worktree.scan import link_notes
 from synccore.worktree.selection import git_facts
@@ -75,41 +71,11 @@ class PushReport:
 
     Attributes:
         repos: one line each, in the order asked for.
-        stored_bytes: how many bytes were put into the store.
         folded: whether the journal was moved out of the head on the way.
     """
 
     repos: tuple[RepoPush, ...]
-    stored_bytes: int
     folded: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
-    """Where a push goes, and who pushes.
-
-    Attributes:
-        backend: the storage.
-        user: whose head is moved.
-        state: what this machine remembers of it.
-        author: who this is.
-        now_ns: the clock, in nanoseconds since 1970.
-    """
-
-    backend: Writer
-    user: str
-    state: LaptopState
-    author: Author
-    now_ns: Callable[[], int]
-
-    def load_manifest(self, ref: ObjectRef) -> Manifest:
-        """Load a manifest from this machine's memory, or else from the store."""
-        kept = self.state.manifest(ref)
-        if kept is not None:
-            return checked_manifest(kept, f"kept manifest {ref.digest.hex()}")
-        stored = ObjectReader(self.backend, self.user).load_manifest(ref)
-        self.state.keep_manifest(ref, stored.data)
-        return stored.manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +109,9 @@ def push(
     repeated = {source.repo for source in sources if sum(other.repo == source.repo for other in sources) > 1}
     if repeated:
         raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
-    with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS), Outlet(_objects(store)) as outlet:
+    with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS), Outlet(store.objects) as outlet:
         seen = store.state.head()
-        at = seen if seen is not None else _read_again(store)
+        at = seen if seen is not None else store.read_head()
         looks = [Look(source, store.state.stat_cache_path(source.repo), store.now_ns) for source in sources]
         bases = [_base(store, at, look) for look in looks]
         if not force:
@@ -155,16 +121,14 @@ def push(
         return _publish(items, bases, outlet, store=store, seen=seen, at=at, force=force)
 
 
-def _objects(store: Store) -> ObjectWriter:
-    return ObjectWriter(store.backend, store.user)
-
-
 def _base(store: Store, at: HeadAt | NoHead, look: Look) -> Base:
     return Base(at.head if isinstance(at, HeadAt) else None, look.repo, look.cache, store.load_manifest)
 
 
 def _guard_deletions(look: Look, base: Base) -> None:
-    """Stop if a tree looks as if it had been lost and not edited.
+    """Stop if a tree looks as if it had been lost and not edited: empty, or less than half of what was many files.
+
+    What was renamed is no loss, so it is the number of files that counts.
 
     Raises:
         WorktreeError: `DELETION_GUARD`.
@@ -172,13 +136,11 @@ def _guard_deletions(look: Look, base: Base) -> None:
     before = len(base.tree)
     if look.is_as_cached or not before:
         return
-    now = look.scan.paths
-    gone = sum(path not in now for path in base.tree)
-    if not now or (before >= _GUARD_FILES and gone > _GUARD_SHARE * before):
+    now = len(look.scan.known) + len(look.scan.unread)
+    if not now or (before >= _GUARD_FILES and now < _GUARD_SHARE * before):
         raise WorktreeError(
             ErrorKind.DELETION_GUARD,
-            f"repository {look.repo}: {gone} of {before} files would be deleted, because {look.source.root} "
-            f"has {len(now)} files now",
+            f"repository {look.repo}: {look.source.root} has {now} files now, of {before} that the store has",
             path=str(look.source.root),
             repo=look.repo,
         )
@@ -237,14 +199,14 @@ def _publish(
         if pending:
             moved = _move(pending, outlet, store=store, at=at)
             if moved is not None:
-                return _report(items, pending, stored_bytes=moved.stored_bytes, folded=moved.folded)
-            at = _read_again(store)
+                return _report(items, pending, folded=moved.folded)
+            at = store.read_head()
         else:
-            newer = _newer(store, at) if at is seen else None
+            newer = store.newer_head(at) if at is seen else None
             if newer is None:
                 if isinstance(at, HeadAt) and at is not seen:
                     store.state.keep_head(at)
-                return _report(items, [], stored_bytes=0, folded=False)
+                return _report(items, [], folded=False)
             at = newer
         bases = [_base(store, at, item.look) for item in items]
     raise ConflictError(
@@ -253,19 +215,13 @@ def _publish(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Moved:
-    stored_bytes: int
-    folded: bool
-
-
-def _move(pending: list[RepoDraft], outlet: Outlet, *, store: Store, at: HeadAt | NoHead) -> _Moved | None:
+def _move(pending: list[RepoDraft], outlet: Outlet, *, store: Store, at: HeadAt | NoHead) -> Draft | None:
     """Store what *pending* needs and move the head; ``None`` if somebody else was faster."""
     draft = draft_head(
         pending,
         at.head if isinstance(at, HeadAt) else None,
         outlet=outlet,
-        objects=_objects(store),
+        objects=store.objects,
         load_manifest=store.load_manifest,
         author=store.author,
         at_ms=store.now_ns() // 1_000_000,
@@ -279,19 +235,7 @@ def _move(pending: list[RepoDraft], outlet: Outlet, *, store: Store, at: HeadAt 
     for manifest in draft.manifests:
         store.state.keep_manifest(manifest.ref, manifest.data)
     store.state.keep_head(moved)
-    return _Moved(len(moved.data), draft.folded)
-
-
-def _newer(store: Store, at: HeadAt | NoHead) -> HeadAt | NoHead | None:
-    """Ask whether the head is still *at*: one conditional get; ``None`` means that it is."""
-    found = read_head(store.backend, store.user, unless=at.version if isinstance(at, HeadAt) else None)
-    if isinstance(found, Unchanged) or (isinstance(found, NoHead) and isinstance(at, NoHead)):
-        return None
-    return found
-
-
-def _read_again(store: Store) -> HeadAt | NoHead:
-    return _newer(store, NoHead()) or NoHead()
+    return draft
 
 
 def _refuse_unseen(items: list[_Item], bases: list[Base], seen: HeadAt | None) -> None:
@@ -338,10 +282,10 @@ def _pending(items: list[_Item], bases: list[Base], first: list[Base]) -> list[R
     ]
 
 
-def _report(items: list[_Item], moved: list[RepoDraft], *, stored_bytes: int, folded: bool) -> PushReport:
+def _report(items: list[_Item], moved: list[RepoDraft], *, folded: bool) -> PushReport:
     drafts = {draft.repo: draft for draft in moved}
     repos = tuple(_repo_report(item, drafts.get(item.look.repo)) for item in items)
-    return PushReport(repos=repos, stored_bytes=stored_bytes, folded=folded)
+    return PushReport(repos=repos, folded=folded)
 
 
 def _repo_report(item: _Item, draft: RepoDraft | None) -> RepoPush:

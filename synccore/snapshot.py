@@ -1,4 +1,4 @@
-"""Snapshots: the identity of a tree, and who recorded it when.
+"""The identity of a tree.
 
 Invariant: equal trees have equal snapshot ids on every machine, whatever their times, chunking or history.
 """
@@ -6,39 +6,12 @@ Invariant: equal trees have equal snapshot ids on every machine, whatever their 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import NewType
 
 from synccore.digest import Digest
-from synccore.gitfacts import GitFacts
 from synccore.manifest import Tree
-
-SnapshotId = NewType("SnapshotId", Digest)
+from synccore.provenance import SnapshotId
 
 _DOMAIN = b"epic-lab snapshot 1\n"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Author:
-    """Who records a snapshot: a person on a machine."""
-
-    user: str
-    host: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """Where a snapshot comes from.
-
-    Attributes:
-        author: who uploaded it.
-        at_ms: when, by the author's clock, in milliseconds since 1970.
-        git: the commit it is based on; ``None`` for a plain folder.
-    """
-
-    author: Author
-    at_ms: int
-    git: GitFacts | None
 
 
 def snapshot_id(tree: Tree) -> SnapshotId:

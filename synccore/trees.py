@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from synccore.errors import ErrorKind, IntegrityError
 from synccore.head import Head
-from synccore.journal import Delta, Record, decode_delta
+from synccore.journal import Change, Delta, Record, decode_delta
 from synccore.manifest import Manifest
 from synccore.places import ObjectRef
 from synccore.plan import overlay
-from synccore.snapshot import SnapshotId, snapshot_id
+from synccore.provenance import SnapshotId
+from synccore.snapshot import snapshot_id
 
 EMPTY_TREE = Manifest(snapshot_id({}), {}, {})
 
@@ -31,13 +32,13 @@ def tree_of(head: Head, repo: str, load_manifest: Callable[[ObjectRef], Manifest
 
 def deltas_above(records: tuple[Record, ...], repo: str, base: int) -> list[Delta]:
     """Return what the records above the sequence number *base* did to *repo*, oldest first."""
-    changes = [
-        (record, change)
-        for record in records
-        if record.sequence > base
-        if (change := record.change_of(repo)) is not None
-    ]
-    return [decode_delta(change, f"record {record.sequence} of the head") for record, change in changes]
+    return [decode_delta(change, f"a record of {repo} in the head") for change in changes_above(records, repo, base)]
+
+
+def changes_above(records: tuple[Record, ...], repo: str, base: int) -> list[Change]:
+    """Return the changes of *repo* in the records above the sequence number *base*, oldest first."""
+    found = (record.change_of(repo) for record in records if record.sequence > base)
+    return [change for change in found if change is not None]
 
 
 def follow(start: Manifest, deltas: list[Delta], expected: SnapshotId, what: str) -> Manifest:
@@ -49,9 +50,8 @@ def follow(start: Manifest, deltas: list[Delta], expected: SnapshotId, what: str
     if not deltas:
         tree, places = start.tree, start.places
     else:
-        tree, places = start.tree, dict(start.places)
+        tree, places = overlay(start.tree, deltas), dict(start.places)
         for delta in deltas:
-            tree = overlay(tree, delta)
             places.update(delta.places)
     found = snapshot_id(tree) if deltas else start.snapshot
     if found != expected:
@@ -61,12 +61,12 @@ def follow(start: Manifest, deltas: list[Delta], expected: SnapshotId, what: str
     return Manifest(expected, tree, places)
 
 
-def chain(records: tuple[Record, ...], repo: str, before: SnapshotId, after: SnapshotId) -> list[Delta] | None:
-    """Return the deltas that lead *repo* from one snapshot to another along *records*, oldest first.
+def chain(records: tuple[Record, ...], repo: str, before: SnapshotId, after: SnapshotId) -> list[Change] | None:
+    """Return the changes that lead *repo* from one snapshot to another along *records*, oldest first.
 
-    ``None`` means that the records do not reach back to *before*, or that a change on the way is too large to be listed.
+    ``None`` means that the records do not lead there from *before*.
     """
-    changes = []
+    changes: list[Change] = []
     wanted: SnapshotId | None = after
     for record in reversed(records):
         change = record.change_of(repo)
@@ -74,11 +74,8 @@ def chain(records: tuple[Record, ...], repo: str, before: SnapshotId, after: Sna
             continue
         if change.after != wanted:
             return None
-        changes.append((record, change))
+        changes.append(change)
         wanted = change.before
         if wanted == before:
-            break
-    if wanted != before:
-        return None
-    deltas = [decode_delta(change, f"record {record.sequence} of the head") for record, change in reversed(changes)]
-    return None if any(delta.manifest is not None for delta in deltas) else deltas
+            return changes[::-1]
+    return None

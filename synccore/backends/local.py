@@ -169,7 +169,7 @@ class LocalBackend:
         with self._translated("look at", self._directory):
             exists = _is_directory(self._directory)
         if not exists:
-            raise no_bucket(self.base_url, f"directory {self._directory}")
+            raise no_bucket(self.base_url, f"directory {self._directory}", is_made_by_put=True)
 
     @contextlib.contextmanager
     def _reading(self, key: Key, path: Path) -> Iterator[None]:

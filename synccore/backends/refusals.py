@@ -15,10 +15,16 @@ def no_object(base_url: str, key: Key) -> NotFoundError:
     return NotFoundError(ErrorKind.NOT_FOUND, f"there is no object {base_url}/{key}", base_url=base_url, key=key)
 
 
-def no_bucket(base_url: str, what: str) -> NotFoundError:
-    """Say that the place that should hold the store, described by *what*, is itself missing."""
+def no_bucket(base_url: str, what: str, *, is_made_by_put: bool = False) -> NotFoundError:
+    """Say that the place that should hold the store, described by *what*, is itself missing.
+
+    *is_made_by_put* is among the facts: a writer need not stop, because the first put makes the place.
+    """
     return NotFoundError(
-        ErrorKind.NO_BUCKET, f"there is no {what}, where the store {base_url} should be", base_url=base_url
+        ErrorKind.NO_BUCKET,
+        f"there is no {what}, where the store {base_url} should be",
+        base_url=base_url,
+        is_made_by_put=is_made_by_put,
     )
 
 

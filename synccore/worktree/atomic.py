@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from pathlib import Path
 
 from synccore.errors import ErrorKind, WorktreeError
@@ -22,7 +21,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         WorktreeError: the disk refused.
     """
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         descriptor = _create(beside)
         try:

@@ -321,7 +321,9 @@ def _dirty(tree: WorkTree, commit: bytes | None) -> Iterator[str]:
     committed = _committed(repo, commit)
     index = Index(repo.index_path())
     for name, entry in index.items():
-        if isinstance(entry, ConflictedIndexEntry) or (not stat.S_ISDIR(entry.mode) and committed.get(name) != (entry.mode, entry.sha)):
+        if isinstance(entry, ConflictedIndexEntry) or (
+            not stat.S_ISDIR(entry.mode) and committed.get(name) != (entry.mode, entry.sha)
+        ):
             yield _text(name)
     yield from {_text(name) for name in committed}.difference(tree.tracked)
     normalizer = repo.get_blob_normalizer()

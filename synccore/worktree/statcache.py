@@ -21,7 +21,8 @@ import xxhash
 from synccore import wire
 from synccore.errors import IntegrityError
 from synccore.manifest import Entry, parse_tree, tree_rows
-from synccore.snapshot import SnapshotId, snapshot_id
+from synccore.provenance import SnapshotId
+from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.worktree.atomic import write_atomically
 

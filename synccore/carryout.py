@@ -1,0 +1,215 @@
+"""Carrying out plans: fetch what the trees lack, check it, and write it.
+
+Invariant: nothing in a tree is touched before the first of its contents has arrived, and no content is written that was not
+compared with its digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synccore import wire
+from synccore.bundle import open_block, take_chunk
+from synccore.digest import Digest, digest_of
+from synccore.errors import IntegrityError
+from synccore.head import RepoHead
+from synccore.journal import Change, Known
+from synccore.manifest import Chunk, Entry, FileKind, chunks_of
+from synccore.places import Block, InlineBlock, Place, StoredBlock
+from synccore.plan import Plan
+from synccore.progress import Progress, ProgressListener
+from synccore.pullreport import Saved
+from synccore.repository import ObjectReader
+from synccore.treepath import TreePath
+from synccore.worktree.large_file import LargeFile
+from synccore.worktree.machine import MachineMemory
+from synccore.worktree.outcome import Effect, Outcome
+from synccore.worktree.rescue import RescueFolder
+from synccore.worktree.staging import new_staging, put_in_place, sweep_staging
+from synccore.worktree.tree_writer import TreeWriter
+
+_EMPTY = digest_of(b"")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One tree that has to change.
+
+    Attributes:
+        repo: its name.
+        root: where it is.
+        target: what the head says of it.
+        plan: what to do.
+        places: where the chunks of what is to be written are.
+        is_fresh: whether nothing stands at *root*, so that the tree can be built aside and appear at once.
+        manifest: the listing that the tree is built from, stored; ``None`` if it continues from the last one.
+        changes: the changes since that listing, or since the last state.
+    """
+
+    repo: str
+    root: Path
+    target: RepoHead
+    plan: Plan
+    places: dict[Digest, Place]
+    is_fresh: bool
+    manifest: bytes | None
+    changes: list[Change]
+
+
+@dataclass(slots=True)
+class Done:
+    """What was done to one tree so far."""
+
+    written: list[TreePath] = field(default_factory=list)
+    removed: list[TreePath] = field(default_factory=list)
+    saved: list[Saved] = field(default_factory=list)
+
+    def note(self, path: TreePath, outcome: Outcome) -> None:
+        """Add what came of *path*."""
+        if outcome.effect is Effect.WRITTEN:
+            self.written.append(path)
+        elif outcome.effect is Effect.REMOVED:
+            self.removed.append(path)
+        self.saved += [Saved(path=f"{item.repo}/{item.path}", saved_as=item.saved_as) for item in outcome.rescued]
+
+
+class _Want:
+    """A chunk that a file waits for."""
+
+    __slots__ = ("chunk", "entry", "offset", "path", "position", "run")
+
+    def __init__(self, run: _Run, path: TreePath, entry: Entry, chunk: Chunk, *, offset: int, position: int) -> None:
+        self.run = run
+        self.path = path
+        self.entry = entry
+        self.chunk = chunk
+        self.offset = offset
+        self.position = position
+
+
+class _Run:
+    """A task being carried out."""
+
+    def __init__(self, task: Task, writer: TreeWriter) -> None:
+        self.task = task
+        self.done = Done()
+        self._writer = writer
+        self._has_begun = False
+        self._large: dict[TreePath, tuple[LargeFile, set[int]]] = {}
+
+    def wants(self) -> Iterator[tuple[Block, _Want]]:
+        """Yield each chunk that is needed, with the block it is in."""
+        for path, entry in self.task.plan.writes.items():
+            position = 0
+            for chunk in chunks_of(entry):
+                block, offset = self.task.places[chunk.digest]
+                yield block, _Want(self, path, entry, chunk, offset=offset, position=position)
+                position += chunk.size_bytes
+
+    def begin(self) -> None:
+        """Remove what has to go, and write what has no content; once, before the first content is written."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        for path in self.task.plan.removes:
+            self.done.note(path, self._writer.remove(path))
+        for path, entry in self.task.plan.writes.items():
+            if not entry.size_bytes:
+                self.done.note(path, self._writer.write(path, entry.kind, b"", _EMPTY))
+
+    def take(self, want: _Want, data: bytes) -> None:
+        """Write a chunk that has arrived and been checked."""
+        path, entry = want.path, want.entry
+        if not entry.chunks:
+            self.done.note(path, self._writer.write(path, entry.kind, data, entry.digest))
+            return
+        if path not in self._large:
+            positions: set[int] = set()
+            position = 0
+            for chunk in entry.chunks:
+                positions.add(position)
+                position += chunk.size_bytes
+            self._large[path] = (self._writer.begin(path, entry.kind, entry.size_bytes), positions)
+        file, missing = self._large[path]
+        file.write_at(want.position, data)
+        missing.discard(want.position)
+        if not missing:
+            del self._large[path]
+            self.done.note(path, file.finish(entry.digest))
+
+
+def carry_out(
+    tasks: list[Task], memory: MachineMemory, objects: ObjectReader, rescue: RescueFolder, progress: ProgressListener
+) -> dict[str, Done]:
+    """Fetch and write everything; all trees together, so that one round of requests serves them all."""
+    stagings: dict[str, Path] = {}
+    with ExitStack() as stack:
+        runs = []
+        for task in tasks:
+            root = task.root
+            if task.is_fresh:
+                sweep_staging(root)
+                root = stagings[task.repo] = new_staging(root)
+            else:
+                memory.note_begun(task.repo, _pack_begun(task.plan, parse_begun(memory.begun(task.repo))))
+            writer = TreeWriter(root, ours=_ours(task.plan), rescue=rescue, repo=task.repo, fresh=task.is_fresh)
+            runs.append(_Run(task, stack.enter_context(writer)))
+        _write(runs, objects, progress)
+    for task in tasks:
+        if task.is_fresh:
+            put_in_place(stagings[task.repo], task.root)
+    return {run.task.repo: run.done for run in runs}
+
+
+def _ours(plan: Plan) -> Callable[[TreePath], frozenset[Known]]:
+    nothing: frozenset[Known] = frozenset()
+    return lambda path: plan.ours.get(path, nothing)
+
+
+def _write(runs: list[_Run], objects: ObjectReader, progress: ProgressListener) -> None:
+    wants: dict[Block, list[_Want]] = {}
+    for run in runs:
+        for block, want in run.wants():
+            wants.setdefault(block, []).append(want)
+    total = sum(len(run.task.plan.writes) for run in runs)
+    for block, plain in _opened(wants, objects):
+        for want in wants[block]:
+            want.run.begin()
+            want.run.take(
+                want, take_chunk(plain, want.offset, want.chunk, f"content of {want.run.task.repo}/{want.path}")
+            )
+        progress(Progress(phase="write", done=sum(len(run.done.written) for run in runs), total=total, unit="files"))
+    for run in runs:
+        run.begin()
+
+
+def _opened(wants: Iterable[Block], objects: ObjectReader) -> Iterator[tuple[Block, bytes]]:
+    """Yield every block with its plain bytes: those of bundles as they arrive, then those that came with the head."""
+    blocks = list(wants)
+    yield from objects.load_blocks(block for block in blocks if isinstance(block, StoredBlock))
+    for block in blocks:
+        if isinstance(block, InlineBlock):
+            yield block, open_block(block.frame, block.plain_bytes, block.checksum, "an inline block of the head")
+
+
+def _pack_begun(plan: Plan, before: dict[TreePath, frozenset[Known]]) -> bytes:
+    rows = [(path, entry.kind, entry.digest) for path, entry in plan.writes.items()]
+    rows += [(path, *known) for path, states in before.items() for known in states]
+    return wire.pack(rows)
+
+
+def parse_begun(data: bytes | None) -> dict[TreePath, frozenset[Known]]:
+    """Return what an unfinished run may have written; nothing if its note is damaged."""
+    what = "the note of an unfinished run"
+    found: dict[TreePath, set[Known]] = {}
+    try:
+        for item in wire.rows(wire.unpack(data, what), what) if data else ():
+            path, kind, digest = wire.row(item, 3, what)
+            known = Known(FileKind(wire.uint(kind, what, most=max(FileKind))), wire.digest(digest, what))
+            found.setdefault(wire.path(path, what), set()).add(known)
+    except IntegrityError:
+        return {}
+    return {path: frozenset(states) for path, states in found.items()}

@@ -1,0 +1,219 @@
+"""Doing what a moved head asks for: fetch what differs, write it, remember it.
+
+Invariant: nothing in a tree is touched before its plan is made and the first of its contents has arrived, and the state is
+recorded after the last file, so that whatever is interrupted is completed or healed by the next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from synccore.backends.base import Found, Reader, Unchanged
+from synccore.carryout import Done, Task, carry_out, parse_begun
+from synccore.digest import Digest
+from synccore.errors import IntegrityError
+from synccore.head import Head, RepoHead, decode_head
+from synccore.journal import Change, Delta, decode_delta
+from synccore.keys import head_key
+from synccore.manifest import Manifest
+from synccore.places import ObjectRef, Place
+from synccore.plan import plan_from_deltas, plan_from_trees
+from synccore.progress import ProgressListener
+from synccore.provenance import SnapshotId
+from synccore.pullreport import PullOutcome, PullReport, RepoPull, unchanged
+from synccore.repository import ObjectReader, StoredManifest, checked_manifest
+from synccore.trees import EMPTY_TREE, chain, changes_above, follow
+from synccore.worktree.lock import TreeLock
+from synccore.worktree.machine import MachineMemory, State, TreeState
+from synccore.worktree.rescue import RescueFolder
+
+# Past this the kept deltas are replaced by a listing, so that reading them stays cheap.
+_MAX_DELTA_BYTES = 2**20
+
+
+def catch_up(
+    home: Path,
+    *,
+    user: str,
+    backend: Reader,
+    identity: str,
+    found: Found,
+    was: State,
+    now_ns: Callable[[], int],
+    lock_wait_seconds: float,
+    progress: ProgressListener,
+) -> PullReport:
+    """Bring the trees under *home* to the head that was *found*; see `synccore.pull.pull`.
+
+    Args:
+        home: the directory that holds the trees.
+        user: whose head.
+        backend: the storage.
+        identity: names the store and user in the state.
+        found: the head's stored bytes and version.
+        was: the state that *found* was asked with.
+        now_ns: the clock.
+        lock_wait_seconds: how long to wait for another pull.
+        progress: hears of files written.
+    """
+    memory = MachineMemory(home)
+    with TreeLock(memory.lock_path, now_ns=now_ns).held(lock_wait_seconds):
+        state = memory.load(identity)
+        if state.version != was.version:
+            # Another process was at work while we waited: what we were told may be older than what it has written.
+            again = backend.get(head_key(user), unless=state.version)
+            if isinstance(again, Unchanged):
+                return PullReport(repos=tuple(unchanged(repo, tree) for repo, tree in sorted(state.trees.items())))
+            found = again
+        head = decode_head(found.data, f"head {head_key(user)}")
+        objects = ObjectReader(backend, user)
+        tasks = _tasks(home, head, state, memory, objects)
+        done = carry_out(tasks, memory, objects, RescueFolder(home, now_ns=now_ns), progress)
+        trees = {**_stopped(state, head), **{task.repo: _remember(task, memory, state) for task in tasks}}
+        after = State(store=identity, version=found.version, trees={**_confirmed(state, head), **trees})
+        memory.store(after)
+        for task in tasks:
+            memory.forget_begun(task.repo)
+        memory.forget_other_bases(after)
+        return PullReport(repos=tuple(_line(repo, after, state, done) for repo in sorted(after.trees)))
+
+
+def _confirmed(state: State, head: Head) -> dict[str, TreeState]:
+    """Return the trees that the head names and that need nothing."""
+    return {
+        repo: replace(tree, is_stopped=False, provenance=head.repos[repo].provenance)
+        for repo, tree in state.trees.items()
+        if repo in head.repos
+    }
+
+
+def _stopped(state: State, head: Head) -> dict[str, TreeState]:
+    """Return the trees that the head does not name any more; they stay as they are."""
+    return {repo: replace(tree, is_stopped=True) for repo, tree in state.trees.items() if repo not in head.repos}
+
+
+def _line(repo: str, after: State, before: State, done: dict[str, Done]) -> RepoPull:
+    line = unchanged(repo, after.trees[repo])
+    if repo not in done:
+        return line
+    what = done[repo]
+    return replace(
+        line,
+        outcome=PullOutcome.UPDATED if repo in before.trees else PullOutcome.CREATED,
+        written=tuple(what.written),
+        removed=tuple(what.removed),
+        saved=tuple(what.saved),
+    )
+
+
+# Planning
+
+
+def _tasks(home: Path, head: Head, state: State, memory: MachineMemory, objects: ObjectReader) -> list[Task]:
+    """Plan every tree that is not what the head names; the listings that are needed come in one round."""
+    moved = {
+        repo: at
+        for repo, at in head.repos.items()
+        if repo not in state.trees or state.trees[repo].snapshot != at.snapshot or not (home / repo).is_dir()
+    }
+    here = _Here(home, head, state, memory)
+    planned = {repo: _task_by_deltas(repo, at, here) for repo, at in moved.items()}
+    listed = [at.manifest for repo, at in moved.items() if planned[repo] is None and at.manifest is not None]
+    manifests = {stored.ref: stored for stored in objects.load_manifests(listed)}
+    return [planned[repo] or _task_by_trees(repo, at, here, manifests) for repo, at in moved.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """What planning looks at."""
+
+    home: Path
+    head: Head
+    state: State
+    memory: MachineMemory
+
+
+def _task_by_deltas(repo: str, at: RepoHead, here: _Here) -> Task | None:
+    """Plan along the journal; ``None`` if it does not lead here from what this machine has."""
+    root, tree = here.home / repo, here.state.trees.get(repo)
+    if tree is None or not root.is_dir() or tree.delta_bytes > _MAX_DELTA_BYTES or here.memory.begun(repo) is not None:
+        return None
+    changes = chain(here.head.records, repo, tree.snapshot, at.snapshot)
+    if changes is None:
+        return None
+    deltas = [decode_delta(change, f"a record of {repo} in the head") for change in changes]
+    if any(delta.manifest is not None for delta in deltas):
+        return None
+    return Task(
+        repo=repo,
+        root=root,
+        target=at,
+        plan=plan_from_deltas(deltas),
+        places=_places(deltas),
+        is_fresh=False,
+        manifest=None,
+        changes=changes,
+    )
+
+
+def _places(deltas: Iterable[Delta]) -> dict[Digest, Place]:
+    return {digest: place for delta in deltas for digest, place in delta.places.items()}
+
+
+def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectRef, StoredManifest]) -> Task:
+    """Plan from the whole listing of what this machine has to that of what the head names."""
+    root = here.home / repo
+    stored = manifests[at.manifest] if at.manifest is not None else None
+    changes = changes_above(here.head.records, repo, at.base)
+    deltas = [decode_delta(change, f"a record of {repo} in the head") for change in changes]
+    start = EMPTY_TREE if stored is None else stored.manifest
+    target = follow(start, deltas, at.snapshot, f"repository {repo} in the head")
+    is_fresh = not root.exists() or (root.is_dir() and not any(root.iterdir()))
+    base = {} if is_fresh else _base(repo, here.state.trees.get(repo), here.memory).tree
+    begun = {} if is_fresh else parse_begun(here.memory.begun(repo))
+    return Task(
+        repo=repo,
+        root=root,
+        target=at,
+        plan=plan_from_trees(base, target.tree, begun=begun),
+        places=target.places,
+        is_fresh=is_fresh,
+        manifest=b"" if stored is None else stored.data,
+        changes=changes,
+    )
+
+
+def _base(repo: str, tree: TreeState | None, memory: MachineMemory) -> Manifest:
+    """Return the listing of what was last written here; the empty one if that is not known for sure."""
+    if tree is None:
+        return EMPTY_TREE
+    kept = memory.manifest(repo, tree.base)
+    what = f"the kept listing of {repo}"
+    try:
+        start = checked_manifest(kept, what) if kept else EMPTY_TREE
+        packed = memory.changes(repo, tree.base, tree.delta_bytes)
+        deltas = [decode_delta(Change(repo, None, None, plain, frame), what) for plain, frame in packed]
+        return follow(start, deltas, tree.snapshot, what)
+    except IntegrityError:
+        # Without it all that stands there counts as somebody's: what differs from the target is saved, nothing is lost.
+        return EMPTY_TREE
+
+
+def _remember(task: Task, memory: MachineMemory, state: State) -> TreeState:
+    """Keep what a later run needs to know about the tree that *task* has made."""
+    before = state.trees.get(task.repo)
+    if task.manifest is None and before is not None:
+        base, start = before.base, before.delta_bytes
+    else:
+        base, start = memory.new_base(task.repo, task.manifest or b""), 0
+    end = memory.append_changes(task.repo, base, start, [(item.plain_bytes, item.frame) for item in task.changes])
+    return TreeState(
+        snapshot=SnapshotId(task.target.snapshot),
+        provenance=task.target.provenance,
+        files=task.target.files,
+        size_bytes=task.target.size_bytes,
+        base=base,
+        delta_bytes=end,
+    )
