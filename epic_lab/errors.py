@@ -73,6 +73,7 @@ HINTS: dict[ErrorKind, str] = {
     ErrorKind.PROBLEMS: "Mend the paths named above, or leave them out with lines in .synccodeignore, and upload again.",
     ErrorKind.LOCKED: "Another epic-lab process is at work on this folder; wait for it and run the command again.",
     ErrorKind.BAD_PATH: "Rename the path; docs/sync-semantics.md says what a synchronised path may be.",
+    ErrorKind.TREE_TAKEN: "Something else appeared in the folder's place meanwhile; nothing was changed. Run the command again.",
     ErrorKind.BAD_INPUT: "Correct what the message names; `--help` says what is expected.",
 }
 
