@@ -20,8 +20,6 @@ from epic_lab.lab import Lab
 from synccore.progress import ProgressListener, ignore_progress
 
 if TYPE_CHECKING:
-    from synccore.worktree.explain import Explanation
-
     from synccore.backends.opening import Access
     from synccore.backends.recording import RecordingBackend
     from synccore.history import LogLine
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from synccore.push import PushReport
     from synccore.status import SourceStatus, TreeStatus
     from synccore.store import Store as EngineStore
+    from synccore.worktree.explain import Explanation
 
 ReportT = TypeVar("ReportT")
 ReportT_co = TypeVar("ReportT_co", covariant=True)
