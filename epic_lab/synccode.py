@@ -6,6 +6,7 @@ is imported by the use case that needs it, so that each command pays for itself 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -341,7 +342,8 @@ def _containing(config: Config, path: Path) -> tuple[RepoFolder, Path]:
         LabError: it lies in none, or the configuration is wrong.
     """
     folders = config.require_repos()
-    for spelling in (path.absolute(), path.absolute().parent.resolve() / path.name):
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", and a link must not be followed
+    for spelling in (whole, whole.parent.resolve() / whole.name):
         for folder in sorted(folders, key=lambda folder: len(folder.root.parts), reverse=True):
             for root in (folder.root, folder.root.resolve()):
                 if root == spelling or root in spelling.parents:
