@@ -106,7 +106,7 @@ def assert_agrees(repository: tuple[Path, bool], data: bytes) -> None:
 
 
 @given(lines=st.lists(patterns, min_size=1, max_size=4), end=st.sampled_from(["\n", "\r\n", " \n", ""]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_generated_rules_mean_what_they_mean_to_git(repository: tuple[Path, bool], lines: list[str], end: str) -> None:
     assert_agrees(repository, ("\n".join(lines) + end).encode())
 

@@ -131,7 +131,7 @@ numbers = itertools.count()
 
 
 @given(plan=plans)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_git_and_dulwich_give_one_list(
     plan: Plan, template: Path, clean_environment: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

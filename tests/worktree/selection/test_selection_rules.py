@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+import synccore
 from synccore.errors import InvalidInputError, WorktreeError
+from synccore.ignore import PLAIN_FOLDER_EXCLUSION
 from synccore.worktree.selection import Lister, select
 
 Make = Callable[[str], Any]
@@ -155,3 +157,10 @@ if sys.platform != "win32":
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind("socket")
             assert paths(tree.root) == ["pipe", "socket"]
+
+
+def test_the_reference_names_the_whole_default_exclusion() -> None:
+    text = (Path(synccore.__file__).parents[1] / "docs/reference/selection.md").read_text(encoding="utf-8")
+    section = text.partition("## In a plain folder")[2].partition("\n## ")[0]
+    listed = [name for line in section.splitlines() if line.startswith("    ") for name in line.split()]
+    assert listed == list(PLAIN_FOLDER_EXCLUSION)
