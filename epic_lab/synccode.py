@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from synccore.store import Store as EngineStore
     from synccore.worktree.explain import Explanation
 
+DEADLINE_SECONDS = 30.0
+
 ReportT = TypeVar("ReportT")
 ReportT_co = TypeVar("ReportT_co", covariant=True)
 
@@ -65,12 +67,13 @@ class Explained:
     explanation: Explanation
 
 
-def access(lab: Lab) -> Access:
-    """Return how this machine reaches storage."""
+def access(lab: Lab, *, deadline_seconds: float = DEADLINE_SECONDS) -> Access:
+    """Return how this machine reaches storage, and how long a call may keep its caller waiting."""
     from synccore.backends.opening import Access
 
     environment = lab.environment
     return Access(
+        deadline_seconds=deadline_seconds,
         emulator_host=environment.storage_emulator_host,
         credentials_file=environment.credentials_file,
         metadata_host=environment.gce_metadata_host,
@@ -277,6 +280,9 @@ def _opened(lab: Lab, config: Config) -> Iterator[_Session]:
 
 def _sources(config: Config, names: Sequence[str]) -> list[Source]:
     folders, exclusion = select(config, names), config.exclusion()
+    for folder in folders:
+        if not folder.root.is_dir():
+            raise _missing_repo(folder, config)
 
     from synccore.look import Source
 
@@ -354,6 +360,23 @@ def _containing(config: Config, path: Path) -> tuple[RepoFolder, Path]:
         hint="They are:\n" + "\n".join(f"  {folder.root}" for folder in folders),
         path=path,
         configured=[folder.repo for folder in folders],
+    )
+
+
+def _missing_repo(folder: RepoFolder, config: Config) -> LabError:
+    from difflib import get_close_matches
+
+    base = folder.root.parent
+    nearest = get_close_matches(folder.repo, [path.name for path in base.iterdir() if path.is_dir()], n=1)
+    did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
+    return LabError(
+        LabErrorKind.MISSING_REPO,
+        f"repository {folder.repo}: expected its folder at {folder.root}, but there is none; nothing was uploaded",
+        hint=f"{did_you_mean}Correct {REPOS.name} in {config.path}, or bring the folder back. "
+        f"`epic-synccode delete {folder.repo}` stops synchronising it.",
+        repo=folder.repo,
+        path=folder.root,
+        nearest=nearest[0] if nearest else None,
     )
 
 
