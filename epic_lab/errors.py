@@ -20,6 +20,7 @@ class LabErrorKind(str, Enum):
     MISSING_KEY = "missing-key"
     BAD_VALUE = "bad-value"
     UNKNOWN_REPO = "unknown-repo"
+    MISSING_REPO = "missing-repo"
     OUTSIDE_REPOS = "outside-repos"
     WRONG_MACHINE = "wrong-machine"
     OVERLAPPING_FOLDERS = "overlapping-folders"
@@ -44,6 +45,9 @@ class LabError(Exception):
         self.hint = hint
         self.facts = facts
 
+
+# For a kind that the engine has and the table below has not, which a test forbids: a failure must not fail to be shown.
+_ANY_HINT = "The message says what was objected to."
 
 HINTS: dict[ErrorKind, str] = {
     ErrorKind.NOT_FOUND: "`epic-synccode log` shows what the store has; `epic-synccode upload` puts more there.",
@@ -80,4 +84,4 @@ HINTS: dict[ErrorKind, str] = {
 
 def hint_for(error: SyncError | LabError) -> str:
     """Say what to do about *error*."""
-    return error.hint if isinstance(error, LabError) else HINTS[error.kind]
+    return error.hint if isinstance(error, LabError) else HINTS.get(error.kind, _ANY_HINT)

@@ -6,6 +6,7 @@ is imported by the use case that needs it, so that each command pays for itself 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from synccore.status import SourceStatus, TreeStatus
     from synccore.store import Store as EngineStore
     from synccore.worktree.explain import Explanation
+
+DEADLINE_SECONDS = 30.0
 
 ReportT = TypeVar("ReportT")
 ReportT_co = TypeVar("ReportT_co", covariant=True)
@@ -64,12 +67,13 @@ class Explained:
     explanation: Explanation
 
 
-def access(lab: Lab) -> Access:
-    """Return how this machine reaches storage."""
+def access(lab: Lab, *, deadline_seconds: float = DEADLINE_SECONDS) -> Access:
+    """Return how this machine reaches storage, and how long a call may keep its caller waiting."""
     from synccore.backends.opening import Access
 
     environment = lab.environment
     return Access(
+        deadline_seconds=deadline_seconds,
         emulator_host=environment.storage_emulator_host,
         credentials_file=environment.credentials_file,
         metadata_host=environment.gce_metadata_host,
@@ -276,6 +280,9 @@ def _opened(lab: Lab, config: Config) -> Iterator[_Session]:
 
 def _sources(config: Config, names: Sequence[str]) -> list[Source]:
     folders, exclusion = select(config, names), config.exclusion()
+    for folder in folders:
+        if not folder.root.is_dir():
+            raise _missing_repo(folder, config)
 
     from synccore.look import Source
 
@@ -341,7 +348,8 @@ def _containing(config: Config, path: Path) -> tuple[RepoFolder, Path]:
         LabError: it lies in none, or the configuration is wrong.
     """
     folders = config.require_repos()
-    for spelling in (path.absolute(), path.absolute().parent.resolve() / path.name):
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", and a link must not be followed
+    for spelling in (whole, whole.parent.resolve() / whole.name):
         for folder in sorted(folders, key=lambda folder: len(folder.root.parts), reverse=True):
             for root in (folder.root, folder.root.resolve()):
                 if root == spelling or root in spelling.parents:
@@ -352,6 +360,23 @@ def _containing(config: Config, path: Path) -> tuple[RepoFolder, Path]:
         hint="They are:\n" + "\n".join(f"  {folder.root}" for folder in folders),
         path=path,
         configured=[folder.repo for folder in folders],
+    )
+
+
+def _missing_repo(folder: RepoFolder, config: Config) -> LabError:
+    from difflib import get_close_matches
+
+    base = folder.root.parent
+    nearest = get_close_matches(folder.repo, [path.name for path in base.iterdir() if path.is_dir()], n=1)
+    did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
+    return LabError(
+        LabErrorKind.MISSING_REPO,
+        f"repository {folder.repo}: expected its folder at {folder.root}, but there is none; nothing was uploaded",
+        hint=f"{did_you_mean}Correct {REPOS.name} in {config.path}, or bring the folder back. "
+        f"`epic-synccode delete {folder.repo}` stops synchronising it.",
+        repo=folder.repo,
+        path=folder.root,
+        nearest=nearest[0] if nearest else None,
     )
 
 

@@ -66,6 +66,7 @@ EXIT_CODES: dict[ErrorKind | LabErrorKind, ExitCode] = {
     ErrorKind.UNAVAILABLE: ExitCode.STORAGE,
     ErrorKind.DEADLINE: ExitCode.STORAGE,
     LabErrorKind.UNKNOWN_REPO: ExitCode.NOT_FOUND,
+    LabErrorKind.MISSING_REPO: ExitCode.NOT_FOUND,
     LabErrorKind.OUTSIDE_REPOS: ExitCode.NOT_FOUND,
 }
 
@@ -111,7 +112,8 @@ def run(command: click.Command, prog_name: str) -> int:
             stream.reconfigure(errors="backslashreplace")  # a strange file name must not stop the report about it
     try:
         outcome = command.main(prog_name=prog_name, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where the shell said >&-
+            sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
         # In this mode click exits by itself only for a closed pipe and after it has answered a shell's completion.
         _abandon_stdout()
@@ -143,7 +145,10 @@ def failure_of(error: BaseException) -> Failure:
         return _failure("usage", error.format_message(), f"`{help_command}` says what is expected.", ExitCode.USAGE)
     if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
         return _failure(
-            "interrupted", "interrupted", "Run the command again; nothing is half done.", ExitCode.INTERRUPTED
+            "interrupted",
+            "interrupted",
+            "Run the command again: it goes on where this one stopped.",
+            ExitCode.INTERRUPTED,
         )
     return _bug(error)
 
@@ -236,4 +241,5 @@ def _plain(fact: object) -> object:
 
 def _abandon_stdout() -> None:
     """Point standard output at nothing, so that the interpreter's last flush is quiet too."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

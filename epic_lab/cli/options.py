@@ -6,7 +6,6 @@ Invariant: what has one meaning has one spelling.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
 
@@ -81,6 +80,8 @@ class LazyGroup(click.Group):
         """Find the command that *args* begin with, under its first name, and say which is near if there is none."""
         name = args[0]
         if name not in self._lazy and name not in self._aliases:
+            from difflib import get_close_matches
+
             nearest = get_close_matches(name, [*self._lazy, *self._aliases], n=1)
             ctx.fail(f"no such command {name!r}" + (f"; did you mean {nearest[0]}?" if nearest else ""))
         first_name = self._aliases.get(name, name)

@@ -66,7 +66,7 @@ class Output:
     @property
     def shows_progress(self) -> bool:
         """Tell whether somebody is looking: standard error is a terminal."""
-        return sys.stderr.isatty()
+        return sys.stderr is not None and sys.stderr.isatty()
 
     @property
     def _color(self) -> bool | None:

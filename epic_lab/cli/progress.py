@@ -6,7 +6,7 @@ and never pays for the import of rich.
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 1.0
 
+_WAITING = ""
+
 _PHASES = {
     "scan": "looking",
     "read": "reading files",
@@ -31,30 +33,58 @@ _PHASES = {
 
 
 class PatientBars:
-    """A listener that draws a bar for each phase, from the moment when the work has lasted long enough."""
+    """A listener that draws a bar for each phase, from the moment when the work has lasted long enough.
+
+    They appear by a timer and not at an event, so that somebody who waits for a network that is not there sees that too.
+    """
 
     def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._show_from = time.monotonic() + patience_seconds
-        self._bars: Bars | None = None
+        self._lock = threading.Lock()
+        self._latest: dict[str, Progress] = {}
         self._tasks: dict[str, TaskID] = {}
+        self._bars: Bars | None = None
+        self._is_closed = False
+        self._timer = threading.Timer(patience_seconds, self._appear)
+        self._timer.daemon = True
+        self._timer.start()
 
     def __call__(self, progress: Progress, /) -> None:
         """Take note of *progress*."""
-        if self._bars is None:
-            if time.monotonic() < self._show_from:
+        with self._lock:
+            self._latest[progress.phase] = progress
+            if self._bars is not None:
+                self._draw(self._bars, progress)
+
+    def close(self) -> None:
+        """Take the bars away, or see to it that they never appear."""
+        self._timer.cancel()
+        with self._lock:
+            self._is_closed = True
+            if self._bars is not None:
+                self._bars.stop()
+        self._timer.join()
+
+    def _appear(self) -> None:
+        bars = _bars()
+        with self._lock:
+            if self._is_closed:
                 return
-            self._bars = _bars()
-            self._bars.start()
+            self._bars = bars
+            bars.start()
+            if not self._latest:
+                self._tasks[_WAITING] = bars.add_task("waiting for the storage", total=None, amount="")
+            for progress in self._latest.values():
+                self._draw(bars, progress)
+
+    def _draw(self, bars: Bars, progress: Progress) -> None:
+        waiting = self._tasks.pop(_WAITING, None)
+        if waiting is not None:
+            bars.remove_task(waiting)
         task = self._tasks.get(progress.phase)
         if task is None:
             title = _PHASES.get(progress.phase, progress.phase)
-            task = self._tasks[progress.phase] = self._bars.add_task(title, total=None, amount="")
-        self._bars.update(task, completed=progress.done, total=progress.total, amount=_amount(progress))
-
-    def close(self) -> None:
-        """Take the bars away."""
-        if self._bars is not None:
-            self._bars.stop()
+            task = self._tasks[progress.phase] = bars.add_task(title, total=None, amount="")
+        bars.update(task, completed=progress.done, total=progress.total, amount=_amount(progress))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,17 +83,6 @@ class Machine:
         return done.stdout
 
 
-def laptop_settings(**changes: str | None) -> list[str]:
-    settings: Mapping[str, str | None] = {
-        "SYNCCODE_GCS_BASE_URL": "file:///nowhere/store",
-        "SYNCCODE_USERNAME": "ana",
-        "SYNCCODE_LOCAL_CODE_BASE": "~/code",
-        "SYNCCODE_REPOS": "alpha,beta",
-        **changes,
-    }
-    return [f"{key}={value}" for key, value in settings.items() if value is not None]
-
-
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     """Return a machine with nothing on it."""
@@ -105,8 +93,13 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def laptop(machine: Machine) -> Machine:
-    """Return a laptop with the repositories alpha and beta."""
+    """Return a laptop with the repositories alpha and beta, and a store that does not exist yet."""
     for repo in ("alpha", "beta"):
         (machine.home / "code" / repo).mkdir(parents=True)
-    machine.configure(*laptop_settings())
+    machine.configure(
+        f"SYNCCODE_GCS_BASE_URL={(machine.home.parent / 'store').as_uri()}",
+        "SYNCCODE_USERNAME=ana",
+        "SYNCCODE_LOCAL_CODE_BASE=~/code",
+        "SYNCCODE_REPOS=alpha,beta",
+    )
     return machine

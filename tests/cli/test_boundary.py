@@ -184,7 +184,10 @@ def test_an_interrupt_is_said_and_is_130(machine: Machine, failing: list[str]) -
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines()[-2:] == ["error: interrupted", "hint: Run the command again; nothing is half done."]
+    assert err.splitlines()[-2:] == [
+        "error: interrupted",
+        "hint: Run the command again: it goes on where this one stopped.",
+    ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a closed pipe is no signal there")
@@ -203,3 +206,12 @@ def test_a_reader_that_has_seen_enough_is_no_failure(machine: Machine, failing: 
 def test_a_strange_name_does_not_stop_the_report_about_it(machine: Machine, failing: list[str]) -> None:
     done = say(machine, *failing, "strange")
     assert (done.returncode, done.stdout) == (0, "name-\\udcff\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's way to close a stream is used")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_changes_no_exit_code(machine: Machine, failing: list[str], closed: str) -> None:
+    for name, code in (("strange", 0), ("bug", 70), ("many", 1)):
+        done = say(machine, "sh", "-c", f"{' '.join(failing)} {name} {closed}")
+        assert done.returncode == code
+        assert "Traceback" not in done.stdout + done.stderr

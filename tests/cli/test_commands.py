@@ -137,6 +137,19 @@ def test_an_unknown_repo_is_answered_with_what_is_configured_and_the_nearest(lap
     )
 
 
+def test_a_configured_repo_without_a_folder_is_answered_with_the_nearest_folder(laptop: Machine) -> None:
+    laptop.configure(*laptop.config_path.read_text().splitlines()[:3], "SYNCCODE_REPOS=alpha,btea")
+    for command in ("upload", "status"):
+        done = laptop.run(command)
+        assert done.code == 4
+        assert done.err == (
+            "error: repository btea: expected its folder at HOME/code/btea, but there is none; nothing was uploaded\n"
+            "hint: Did you mean beta? Correct SYNCCODE_REPOS in HOME/.epic/lab, or bring the folder back. "
+            "`epic-synccode delete btea` stops synchronising it.\n"
+        )
+    assert not (laptop.home / ".epic" / "state").exists()
+
+
 def test_a_vm_that_is_asked_to_upload_says_what_it_is(laptop: Machine) -> None:
     laptop.configure("SYNCCODE_GCS_BASE_URL=file:///nowhere/store", "SYNCCODE_USERNAME=ana")
     for command in (["upload"], ["delete", "alpha"]):

@@ -28,8 +28,6 @@ class Lab:
 def lab(laptop: Machine, tmp_path: Path) -> Lab:
     store, home = tmp_path / "store", tmp_path / "vm"
     home.mkdir()
-    url = f"SYNCCODE_GCS_BASE_URL={store.as_uri()}"
-    laptop.configure(url, *laptop.config_path.read_text().splitlines()[1:])
     vm = type(laptop)(home)
     assert vm.run("configure-vm", "--base-url", store.as_uri(), "--username", "ana").code == 0
     lab = Lab(laptop, vm, store)
@@ -207,3 +205,51 @@ def test_two_stores_have_memories_of_their_own(lab: Lab, tmp_path: Path) -> None
     up = lab.laptop.run("upload")
     assert up.code == 0
     assert up.out.count("first upload") == 2
+
+
+def test_each_path_is_explained_by_the_rule_that_decides(lab: Lab) -> None:
+    (lab.alpha / ".synccodeignore").write_text("# large\n*.csv\n")
+    (lab.alpha / "big.csv").touch()
+    paths = ("a.py", "big.csv", "../alpha/pkg", ".git/config", "none", "../beta/b.py")
+    done = lab.laptop.run("explain", *paths, cwd=lab.alpha)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "uploaded  alpha  a.py is not tracked and not ignored by git",
+        "left out  alpha  big.csv is left out by .synccodeignore, line 2: *.csv",
+        "uploaded  alpha  pkg is a directory of which 1 file takes part",
+        "left out  alpha  .git/config is left out always: .git, __pycache__ and *.pyc never take part",
+        "left out  alpha  none does not exist",
+        "uploaded  beta   b.py lies in a folder without git, and no rule leaves it out",
+    ]
+
+
+def test_an_explanation_agrees_with_what_is_uploaded(lab: Lab) -> None:
+    (lab.alpha / ".gitignore").write_text("*.log\n")
+    (lab.alpha / "run.log").touch()
+    explained = lab.laptop.run("explain", "run.log", "a.py", ".gitignore", "--json", cwd=lab.alpha).document["paths"]
+    lab.laptop.run("upload")
+    lab.vm.run("download")
+    arrived = {path: (lab.vm.home / "synccode" / "alpha" / path).exists() for path in ("run.log", "a.py", ".gitignore")}
+    assert {one["path"]: one["taken"] for one in explained} == arrived
+    assert explained[0] == {
+        "repo": "alpha",
+        "path": "run.log",
+        "taken": False,
+        "reason": "ignored-by-git",
+        "detail": explained[0]["detail"],
+        "rule": "*.log",
+        "file": ".gitignore",
+        "line": 1,
+        "repository": None,
+        "files": None,
+    }
+
+
+def test_the_same_regular_expression_leaves_out_in_upload_and_explanation(lab: Lab) -> None:
+    lab.laptop.configure(*lab.laptop.config_path.read_text().splitlines(), r"SYNCCODE_EXCLUSION=pkg/.*\.py$")
+    assert (
+        lab.laptop.run("explain", "pkg/m.py", "--json", cwd=lab.alpha).document["paths"][0]["reason"] == "configuration"
+    )
+    lab.laptop.run("upload")
+    lab.vm.run("download")
+    assert not (lab.vm.home / "synccode" / "alpha" / "pkg" / "m.py").exists()

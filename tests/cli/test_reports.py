@@ -196,8 +196,8 @@ def test_a_laptops_status_says_what_an_upload_would_do() -> None:
         "beta   3f2a91c  uploaded",
         "gamma  3f2a91c  not uploaded yet: 3,001 files",
         (
-            "delta  3f2a91c  another machine uploaded 9b1c000, uploaded 2026-07-01 14:03 from laptop; "
-            "here 1 file changed, 1 new, 1 deleted against it"
+            "delta  3f2a91c  never seen here: 9b1c000, uploaded 2026-07-01 14:03 from laptop; "
+            "compared with it, 1 file changed, 1 new, 1 deleted"
         ),
         "1 GET · 213 ms",
     ]

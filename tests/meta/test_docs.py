@@ -18,6 +18,7 @@ from epic_lab.errors import LabErrorKind
 from epic_lab.version import VERSION
 from synccore.backends.recording import RecordingBackend
 from synccore.errors import ErrorKind
+from synccore.worktree.explain import Reason
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -139,6 +140,11 @@ def test_each_kind_of_error_is_documented_with_its_exit_code() -> None:
     kinds = [*LabErrorKind, *ErrorKind]
     expected = {kind.value: int(EXIT_CODES.get(kind, ExitCode.FAILED)) for kind in kinds}
     assert documented == {**expected, "usage": 2, "bug": 70, "interrupted": 130}
+
+
+def test_each_reason_of_an_explanation_is_documented() -> None:
+    prose = section(page("cli.md"), "explain").split("stable code:")[1].split(". ")[0]
+    assert re.findall(r"`([a-z0-9-]+)`", prose) == [reason.value for reason in Reason]
 
 
 def test_links_between_pages_lead_somewhere() -> None:

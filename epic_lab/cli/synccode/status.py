@@ -102,7 +102,7 @@ def _would_upload(repo: SourceStatus) -> str:
     )
     if repo.is_seen:
         return f"not uploaded yet: {changed}"
-    return f"another machine uploaded {wording.short(repo.stored)}{_by(repo.stored_by)}; here {changed} against it"
+    return f"never seen here: {wording.short(repo.stored)}{_by(repo.stored_by)}; compared with it, {changed}"
 
 
 def _would_download(repo: TreeStatus) -> str:
