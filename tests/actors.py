@@ -95,7 +95,7 @@ class Store:
     def names(self) -> list[str]:
         """Every object's name, without the store's prefix."""
         if self.server is not None:
-            stored = self.server.service.buckets["lab"].objects
+            stored = self.server.service.buckets["lab"]
             return sorted(name.removeprefix("code/") for name in stored)
         assert self.folder is not None
         files = (path for path in self.folder.rglob("*") if path.is_file() and path.name != ".lock")

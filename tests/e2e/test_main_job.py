@@ -62,7 +62,7 @@ def test_an_everyday_edit_is_one_request_each_way_and_nothing_else_is_asked(clou
     (code / "__init__.py").write_text("edited = 'again'\n")
     cloud.laptop.report("upload")
     cloud.machine.report("download")
-    assert [(it.operation, it.status) for it in server.log] == [("insert", 200), ("get_media", 200)]
+    assert [(it.operation, it.status) for it in server.log] == [("put", 200), ("get_media", 200)]
     assert files_below(cloud.tree(cloud.machine)) == files_below(code)
 
 
