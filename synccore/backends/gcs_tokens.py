@@ -163,10 +163,8 @@ class Tokens:
         file = self._credentials_file()
         libraries: Any = google.auth  # which is only partly typed
         try:
-            if file is not None:
-                return libraries.load_credentials_from_file(str(file), scopes=SCOPES)[0]
-            return libraries.default(scopes=SCOPES)[0]
-        except google.auth.exceptions.DefaultCredentialsError as error:
+            return libraries.default(scopes=SCOPES)[0] if file is None else _load_credentials_file(file)
+        except (google.auth.exceptions.DefaultCredentialsError, OSError, ValueError) as error:
             where = f" in {file}" if file is not None else ""
             raise _no_credentials(f"there are no usable Google credentials{where}: {error}") from error
 
@@ -229,6 +227,29 @@ class Tokens:
         }
         with contextlib.suppress(OSError):
             _write_private(self._access.token_cache, json.dumps(content).encode())
+
+
+def _load_credentials_file(file: Path) -> Any:
+    """Load credentials of the two kinds that people have by their own loaders, as google-auth wants it, or of any other."""
+    import warnings
+
+    import google.auth
+    import google.oauth2.credentials
+    import google.oauth2.service_account
+
+    content = json.loads(file.read_bytes())
+    kind = content.get("type") if isinstance(content, dict) else None
+    libraries: Any = google
+    if kind == "authorized_user":
+        return libraries.oauth2.credentials.Credentials.from_authorized_user_info(content, scopes=SCOPES)
+    if kind == "service_account":
+        return libraries.oauth2.service_account.Credentials.from_service_account_info(content, scopes=SCOPES)
+    if not isinstance(kind, str):
+        raise ValueError('expected an object with a "type"')  # noqa: TRY004  # as the loaders do
+    with warnings.catch_warnings():
+        # It warns of files from untrusted hands; this one is the user's own.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return libraries.auth.load_credentials_from_file(str(file), scopes=SCOPES)[0]
 
 
 def refusal_of(error: Exception) -> BackendError:
