@@ -89,22 +89,26 @@ class Tokens:
             return self._token
 
     def credentials(self) -> Any:
-        """Return google-auth's credentials, which begin with the token that we have and know how to get others."""
+        """Return google-auth's credentials, which begin with the current token and know how to get others.
+
+        Raises:
+            BackendError, UnavailableError: as `current`.
+        """
+        token = self.current()
         if self._asks_metadata():
             import google.oauth2.credentials
 
             def refresh(_request: object, scopes: object) -> tuple[str, object]:  # noqa: ARG001  # google-auth's names
-                token = self._ask_metadata()
-                return token.text, _as_google_time(token.expires_seconds)
+                renewed = self._ask_metadata()
+                return renewed.text, _as_google_time(renewed.expires_seconds)
 
-            return google.oauth2.credentials.Credentials(  # type: ignore[no-untyped-call]
+            credentials: Any = google.oauth2.credentials.Credentials(  # type: ignore[no-untyped-call]
                 None, scopes=SCOPES, refresh_handler=refresh
             )
-        credentials = self._load_credentials()
-        token = self._read_file()
-        if token is not None:
-            credentials.token = token.text
-            credentials.expiry = _as_google_time(token.expires_seconds)
+        else:
+            credentials = self._load_credentials()
+        credentials.token = token.text
+        credentials.expiry = _as_google_time(token.expires_seconds)
         return credentials
 
     def _asks_metadata(self) -> bool:

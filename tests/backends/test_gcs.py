@@ -106,6 +106,16 @@ def test_an_object_is_stored_so_that_no_cache_keeps_it(server: GcsServer, backen
     assert server.service.buckets["lab"]["p/ada/head"].settable["cacheControl"] == "no-store"
 
 
+@pytest.mark.parametrize("key", ["a?b", "a#b?c=d&e", "%2F/%", "a//b", "/a", "a/", "..", "a\\b", "x" * 900, "\u2028"])
+def test_a_key_may_be_anything_that_the_service_takes(server: GcsServer, backend: Backend, key: str) -> None:
+    version = backend.put(Key(key), b"one", replacing=None)
+    assert server.data("lab", f"p/{key}") == b"one"
+    assert backend.get(Key(key)) == Found(b"one", version)
+    assert [it.key for it in backend.keys("")] == [key]
+    backend.delete(Key(key), expecting=version)
+    assert server.data("lab", f"p/{key}") is None
+
+
 # -- what of failures --------------------------------------------------------------------------------------------------
 
 
