@@ -274,10 +274,10 @@ def _pending(items: list[_Item], bases: list[Base], first: list[Base]) -> list[R
             repo=item.look.repo,
             view=item.view,
             base=base,
-            first=read_against,
+            read_against=first,
             git=git_facts(item.look.source.root) if item.look.is_git else None,
         )
-        for item, base, read_against in zip(items, bases, first, strict=True)
+        for item, base in zip(items, bases, strict=True)
         if item.view.snapshot != base.snapshot
     ]
 
