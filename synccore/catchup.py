@@ -59,7 +59,9 @@ def catch_up(
         progress: hears of files written.
     """
     memory = MachineMemory(home)
-    with TreeLock(memory.lock_path, now_ns=now_ns).held(lock_wait_seconds):
+    with TreeLock(memory.lock_path, now_ns=now_ns).held(lock_wait_seconds) as lock:
+        if lock.after_crash:
+            memory.sweep()
         state = memory.load(identity)
         if state.version != was.version:
             # Another process was at work while we waited: what we were told may be older than what it has written.
@@ -173,6 +175,8 @@ def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectR
     is_fresh = not root.exists() or (root.is_dir() and not any(root.iterdir()))
     base = {} if is_fresh else _base(repo, here.state.trees.get(repo), here.memory).tree
     begun = {} if is_fresh else parse_begun(here.memory.begun(repo))
+    if begun is None:
+        begun = dict.fromkeys([*base, *target.tree], frozenset())
     return Task(
         repo=repo,
         root=root,

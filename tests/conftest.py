@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("synccore.testing.invariants", "synccore.testing.lab")
+pytest.register_assert_rewrite("synccore.testing.invariants", "synccore.testing.killing", "synccore.testing.lab")
 
 from synccore.backends.memory import MemoryBackend  # noqa: E402 - after the registration
 from synccore.testing.lab import Lab  # noqa: E402

@@ -177,6 +177,12 @@ class MachineMemory:
                     if path.name not in needed:
                         path.unlink()
 
+    def sweep(self) -> None:
+        """Remove what a killed writer left of files in the making; the caller holds the lock."""
+        with suppress(OSError):
+            for path in (*self._area.glob("*.tmp"), *self._area.glob("begun/*.tmp")):
+                path.unlink()
+
     def begun(self, repo: str) -> bytes | None:
         """Return the note that an unfinished run has left about *repo*."""
         return _read(self._area / "begun" / repo)
