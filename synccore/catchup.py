@@ -67,13 +67,13 @@ def catch_up(
             # Another process was at work while we waited: what we were told may be older than what it has written.
             again = backend.get(head_key(user), unless=state.version)
             if isinstance(again, Unchanged):
-                return PullReport(repos=tuple(unchanged(repo, tree) for repo, tree in sorted(state.trees.items())))
+                return PullReport(repos=tuple(unchanged(repo, tree) for repo, tree in sorted(state.kept(home).items())))
             found = again
         head = decode_head(found.data, f"head {head_key(user)}")
         objects = ObjectReader(backend, user)
         tasks = _tasks(home, head, state, memory, objects)
         done = carry_out(tasks, memory, objects, RescueFolder(home, now_ns=now_ns), progress)
-        trees = {**_stopped(state, head), **{task.repo: _remember(task, memory, state) for task in tasks}}
+        trees = {**_stopped(state, head, home), **{task.repo: _remember(task, memory, state) for task in tasks}}
         after = State(store=identity, version=found.version, trees={**_confirmed(state, head), **trees})
         memory.store(after)
         for task in tasks:
@@ -91,9 +91,10 @@ def _confirmed(state: State, head: Head) -> dict[str, TreeState]:
     }
 
 
-def _stopped(state: State, head: Head) -> dict[str, TreeState]:
-    """Return the trees that the head does not name any more; they stay as they are."""
-    return {repo: replace(tree, is_stopped=True) for repo, tree in state.trees.items() if repo not in head.repos}
+def _stopped(state: State, head: Head, home: Path) -> dict[str, TreeState]:
+    """Return the trees that the head does not name any more; they stay as they are, and are forgotten when they go."""
+    gone = {repo: replace(tree, is_stopped=True) for repo, tree in state.trees.items() if repo not in head.repos}
+    return replace(state, trees=gone).kept(home)
 
 
 def _line(repo: str, after: State, before: State, done: dict[str, Done]) -> RepoPull:

@@ -72,6 +72,10 @@ class State:
     version: Version | None
     trees: dict[str, TreeState] = field(default_factory=dict)
 
+    def kept(self, home: Path) -> dict[str, TreeState]:
+        """Return the trees without those that are no longer synchronised and that somebody has removed from *home*."""
+        return {repo: tree for repo, tree in self.trees.items() if not tree.is_stopped or (home / repo).is_dir()}
+
 
 class MachineMemory:
     """Reads and writes what is remembered under *home*."""

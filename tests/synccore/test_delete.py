@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from synccore.delete import delete
@@ -60,3 +62,18 @@ def test_a_repository_that_is_not_there_is_named_with_those_that_are(lab: Lab) -
     lab.laptop.push()
     with pytest.raises(NotFoundError, match="gamma is not synchronised; these are: alpha, beta"):
         delete("gamma", store=lab.laptop.store)
+
+
+def test_a_copy_that_is_no_longer_updated_may_be_removed(lab: Lab) -> None:
+    lab.laptop.lay(alpha={"a": "1"}, beta={"b": "1"})
+    lab.laptop.push()
+    lab.machine.pull()
+    delete("alpha", store=lab.laptop.store)
+    lab.machine.pull()
+    shutil.rmtree(lab.machine.home / "alpha")
+    assert lab.counted(lab.machine.pull) == {"conditional_get": 1}
+    assert [line.repo for line in lab.machine.pull().repos] == ["beta"]
+    lab.laptop.lay(beta={"b": "2"})
+    lab.laptop.push("beta")
+    assert [line.repo for line in lab.machine.pull().repos] == ["beta"]
+    assert list(lab.machine.trees()) == ["beta"]
