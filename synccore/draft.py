@@ -40,15 +40,14 @@ class RepoDraft:
         repo: its name.
         view: what it is to become.
         base: what it is now.
-        others: what this and the other repositories were when their files were read: chunks that any of them had stored
-            then were not packed again.
+        read_against: what every repository was when the files were read; chunks that any of them had were not packed.
         git: what git says of it.
     """
 
     repo: str
     view: View
     base: Base
-    others: Sequence[Base]
+    read_against: Sequence[Base]
     git: GitFacts | None
 
     @cached_property
@@ -71,10 +70,8 @@ class RepoDraft:
         return found
 
     def _place(self, digest: Digest) -> Place:
-        for base in (self.base, *self.others):
-            if digest in base.digests and (place := base.places.get(digest)) is not None:
-                return place
-        raise KeyError(digest)
+        stored = next(base for base in (self.base, *self.read_against) if digest in base.digests)
+        return stored.places[digest]
 
     def listed(self, places: Mapping[Digest, Place]) -> Change:
         """Return the change as a full list of what differs."""
