@@ -44,6 +44,7 @@ def catch_up(
     now_ns: Callable[[], int],
     lock_wait_seconds: float,
     progress: ProgressListener,
+    before_writing: Callable[[], None],
 ) -> PullReport:
     """Bring the trees under *home* to the head that was *found*; see `synccore.pull.pull`.
 
@@ -57,6 +58,7 @@ def catch_up(
         now_ns: the clock.
         lock_wait_seconds: how long to wait for another pull.
         progress: hears of files written.
+        before_writing: called before anything in a tree is touched; may raise to end the pull.
     """
     memory = MachineMemory(home)
     with TreeLock(memory.lock_path, now_ns=now_ns).held(lock_wait_seconds) as lock:
@@ -72,6 +74,7 @@ def catch_up(
         head = decode_head(found.data, f"head {head_key(user)}")
         objects = ObjectReader(backend, user)
         tasks = _tasks(home, head, state, memory, objects)
+        before_writing()
         done = carry_out(tasks, memory, objects, RescueFolder(home, now_ns=now_ns), progress)
         trees = {**_stopped(state, head, home), **{task.repo: _remember(task, memory, state) for task in tasks}}
         after = State(store=identity, version=found.version, trees={**_confirmed(state, head), **trees})

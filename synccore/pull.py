@@ -19,6 +19,10 @@ from synccore.worktree.machine import MachineMemory, State
 _LOCK_WAIT_SECONDS = 30.0
 
 
+def go_on() -> None:
+    """Let a pull go on."""
+
+
 def pull(
     home: Path,
     *,
@@ -28,6 +32,7 @@ def pull(
     now_ns: Callable[[], int],
     lock_wait_seconds: float = _LOCK_WAIT_SECONDS,
     progress: ProgressListener = ignore_progress,
+    before_writing: Callable[[], None] = go_on,
 ) -> PullReport:
     """Bring every tree under *home* to what the head of *user* names.
 
@@ -41,6 +46,8 @@ def pull(
         now_ns: the clock, in nanoseconds since 1970.
         lock_wait_seconds: how long to wait for another pull that is at work.
         progress: hears of files written.
+        before_writing: called once, when all is planned and before anything in a tree is touched; not called where there
+            is nothing to do. What it raises ends the pull, which then has changed nothing.
 
     Raises:
         NotFoundError: `NO_HEAD`: the user has uploaded nothing; `NO_BUCKET`.
@@ -76,6 +83,7 @@ def pull(
         now_ns=now_ns,
         lock_wait_seconds=lock_wait_seconds,
         progress=progress,
+        before_writing=before_writing,
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _CONNECTIONS = 32
+_READ_BYTES = 1 << 16
 _LISTED_FIELDS = "items(name,size,generation,timeCreated),nextPageToken"
 
 
@@ -143,7 +144,7 @@ class GcsBackend:
             timeout=deadline,
             stream=True,
         ) as response:
-            body = response.raw.read(decode_content=False)
+            body = self._body_of(response)
             names = {name.lower(): value for name, value in response.headers.items()}
             expected = names.get("content-length")  # which old versions of urllib3 do not hold an answer to
             if expected is not None and len(body) != int(expected):
@@ -151,6 +152,15 @@ class GcsBackend:
                     call, f"the answer broke off after {len(body)} of {expected} bytes", ambiguous=call.writes
                 )
             return Answer(response.status_code, names, body)
+
+    def _body_of(self, response: Any) -> bytes:
+        """Read the body to its end, saying each time that something has come."""
+        self._access.heard()
+        pieces = []
+        while piece := response.raw.read(_READ_BYTES, decode_content=False):
+            pieces.append(piece)
+            self._access.heard()
+        return b"".join(pieces)
 
     def _translated(self, call: Call, act: Callable[[], _T], *, expecting: Version | None = None) -> _T:
         """Do *act*, and turn what the libraries below raise into our errors: the only place that knows theirs."""

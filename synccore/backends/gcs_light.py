@@ -38,6 +38,7 @@ _BAD_REQUESTS = {400, 405, 407, 411, 421, 426}
 # Longer than this a connection is not trusted: what lies between drops it in silence.
 _LONGEST_IDLE_SECONDS = 60.0
 _KEPT_CONNECTIONS = 4
+_READ_BYTES = 1 << 14
 
 
 def is_head(key: Key) -> bool:
@@ -196,7 +197,7 @@ class LightGcsBackend:
             with connection.getresponse() as response:
                 if connection.sock is not None:  # gone already where the answer ends with its connection
                     connection.sock.settimeout(self._access.deadline_seconds)
-                answer = Answer(response.status, _headers_of(response), response.read())
+                answer = Answer(response.status, _headers_of(response), self._body_of(response))
                 good = not response.will_close
         finally:
             if good:
@@ -204,6 +205,17 @@ class LightGcsBackend:
             else:
                 connection.close()
         return answer
+
+    def _body_of(self, response: http.client.HTTPResponse) -> bytes:
+        """Read the body to its end, saying each time that something has come."""
+        self._access.heard()
+        pieces = []
+        while piece := response.read(_READ_BYTES):
+            pieces.append(piece)
+            self._access.heard()
+        if response.length:  # unlike a read of everything, a read of pieces takes an early end for the end
+            raise http.client.IncompleteRead(b"", response.length)
+        return b"".join(pieces)
 
     # -- connections ---------------------------------------------------------------------------------------------------
 

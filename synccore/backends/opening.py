@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from synccore.errors import ErrorKind, InvalidInputError
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _DRIVE = re.compile(r"/?[A-Za-z]:/")
 _EXPECTED = "expected file:///some/dir or gs://bucket/prefix"
+
+
+def hear_nothing() -> None:
+    """Take no note of what arrives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,8 @@ class Access:
             usual one is asked, and only on a machine of Google's.
         token_cache: the private file in which access tokens of *credentials_file* are kept; ``None`` keeps none.
         has_proxies: whether requests must go through a proxy, which only Google's library knows how to find.
+        heard: called, from whatever thread, each time that a part of an answer has arrived over a network; it returns at
+            once and does not raise.
     """
 
     deadline_seconds: float = 30.0
@@ -43,6 +50,7 @@ class Access:
     metadata_host: str | None = None
     token_cache: Path | None = None
     has_proxies: bool = False
+    heard: Callable[[], None] = hear_nothing
 
 
 def open_backend(base_url: str, *, access: Access) -> Backend:

@@ -1,0 +1,61 @@
+"""The IPython shell of this process, as far as the synchronisation needs one.
+
+A line that is printed while a Jupyter kernel starts belongs to no cell, and notebooks throw such output away. So what is said
+then is kept and printed at the top of the first cell's output, where it is seen and saved with the notebook; everywhere else it
+is printed at once.
+
+Invariant: IPython is never imported from here; where it is not loaded there is no shell.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def current_shell() -> Shell | None:
+    """Return the shell of this process, or ``None``."""
+    ipython = sys.modules.get("IPython")
+    get_ipython = getattr(ipython, "get_ipython", None)
+    inner = get_ipython() if get_ipython is not None else None
+    return None if inner is None else Shell(inner)
+
+
+class Shell:
+    """An interactive shell.
+
+    Attributes:
+        inner: IPython's own object.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    @property
+    def reloads_modules(self) -> bool:
+        """Whether IPython's autoreload brings every changed module up to date before the next cell."""
+        magics = getattr(getattr(self.inner, "magics_manager", None), "registry", {}).get("AutoreloadMagics")
+        reloader = getattr(magics, "_reloader", None)
+        return bool(getattr(reloader, "enabled", False) and getattr(reloader, "check_all", False))
+
+    def say(self, text: str) -> None:
+        """Print *text*, in a kernel that is only starting with the first cell."""
+        if getattr(self.inner, "kernel", None) is None or getattr(self.inner, "parent_header", None):
+            print(text)  # noqa: T201 - this is what it is for
+            return
+
+        def tell() -> bool:
+            print(text)  # noqa: T201
+            return True
+
+        self.before_cells(tell)
+
+    def before_cells(self, act: Callable[[], bool]) -> None:
+        """Call *act* before each cell that is run, until it says that it is done."""
+
+        def before_cell(_info: object = None) -> None:
+            if act():
+                self.inner.events.unregister("pre_run_cell", before_cell)
+
+        self.inner.events.register("pre_run_cell", before_cell)

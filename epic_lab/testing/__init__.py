@@ -1,0 +1,1 @@
+"""Actors for tests of the whole: what stands for a lab's machines."""
