@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import py_compile
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from synccore.digest import digest_of
+from synccore.manifest import FileKind
 from synccore.testing.disk_tree import Content, Folder, Node, apply, lay_out, read_back
+from synccore.treepath import TreePath
 from synccore.worktree.rescue import Reason, RescueFolder
+from synccore.worktree.tree_writer import TreeWriter
 
 CACHE = "__pycache__"
 
@@ -166,3 +172,29 @@ def test_a_source_that_is_not_touched_keeps_its_bytecode(tmp_path: Path) -> None
     lay_out(root, {**tree, "n.py": "1"})
     apply(root, {"n.py": "1"}, {"n.py": "2"}, RescueFolder(tmp_path))
     assert read_back(root) == {"m.py": "1", "n.py": "2", f"{CACHE}/m.cpython-311.pyc": "x"}
+
+
+def test_bytecode_that_may_not_be_removed_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    root = tmp_path / "alpha"
+    for name in ("open", "unlink"):
+        lay_out(root, {"m.py": "1", f"{CACHE}/m.cpython-311.pyc": "x"})
+        real = getattr(os, name)
+
+        def refuse(path: Any, *rest: Any, real: Any = real, **how: Any) -> Any:
+            if path in {b"__pycache__", b"m.cpython-311.pyc"}:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return real(path, *rest, **how)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, name, refuse)
+            apply(root, {"m.py": "1"}, {"m.py": "2"}, RescueFolder(tmp_path))
+        assert read_back(root) == {"m.py": "2", f"{CACHE}/m.cpython-311.pyc": "x"}
+
+
+def test_a_large_source_that_is_there_already_loses_its_bytecode_too(tmp_path: Path) -> None:
+    lay_out(tmp_path / "alpha", {"m.py": "2", f"{CACHE}/m.cpython-311.pyc": "of 1"})
+    with TreeWriter(tmp_path / "alpha", ours=lambda _: (), rescue=RescueFolder(tmp_path)) as writer:
+        large = writer.begin(TreePath("m.py"), FileKind.FILE, 1)
+        large.write_at(0, b"2")
+        large.finish(digest_of(b"2"))
+    assert read_back(tmp_path / "alpha") == {"m.py": "2"}

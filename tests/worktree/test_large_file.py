@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import threading
@@ -155,6 +156,35 @@ def test_given_up_it_leaves_nothing_and_takes_nothing_more(tmp_path: Path) -> No
             with pytest.raises(InvalidInputError, match="finished or abandoned"):
                 late()
         assert read_back(tmp_path / "alpha") == {A: "1"}
+
+
+def test_what_is_unfinished_when_the_writer_closes_is_given_up(tmp_path: Path) -> None:
+    with writing(tmp_path) as (writer, _):
+        large = writer.begin(A, FileKind.FILE, 3)
+        large.write_at(0, b"one")
+    assert read_back(tmp_path / "alpha") == {"p": Folder()}
+    with pytest.raises(InvalidInputError, match="finished or abandoned"):
+        large.finish(digest_of(b"one"))
+
+
+def test_given_up_during_a_write_it_keeps_its_handle_until_that_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real = os.pwrite
+    seen: list[str] = []
+
+    def give_up_and_write(handle: int, data: bytes, offset: int) -> int:
+        large.abandon()
+        with (tmp_path / "other").open("w"):
+            written = real(handle, data, offset)
+        seen.append((tmp_path / "other").read_text())
+        return written
+
+    with writing(tmp_path) as (writer, _):
+        large = writer.begin(A, FileKind.FILE, 3)
+        monkeypatch.setattr(os, "pwrite", give_up_and_write)
+        large.write_at(0, b"one")
+    assert seen == [""]
 
 
 def test_a_link_does_not_come_in_pieces(tmp_path: Path) -> None:

@@ -73,19 +73,21 @@ def test_what_cannot_be_copied_stays(handles: tuple[int, int], tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("apart")
+@pytest.mark.parametrize("call", ["fsync", "close"])
 def test_a_file_that_changes_while_it_is_copied_stays(
-    handles: tuple[int, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    call: str, handles: tuple[int, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     lay_out(tmp_path / "here", {"a": "1"})
-    real = os.fsync
+    real = getattr(os, call)
 
-    def edit_and_fsync(handle: int) -> None:
+    def edit_and_go_on(handle: int) -> None:
         (tmp_path / "here" / "a").write_text("22")
         real(handle)
 
-    monkeypatch.setattr(os, "fsync", edit_and_fsync)
+    monkeypatch.setattr(os, call, edit_and_go_on)
     with pytest.raises(OSError, match="changes while"):
         relocate(handles[0], b"a", handles[1], b"a")
+    monkeypatch.undo()
     assert read_back(tmp_path / "here") == {"a": "22"}
     assert read_back(tmp_path / "there") == {}
 

@@ -258,11 +258,17 @@ def test_a_closed_writer_touches_nothing(tmp_path: Path) -> None:
     with TreeWriter(tmp_path / "alpha", ours=lambda _: (), rescue=RescueFolder(tmp_path)) as writer:
         write(writer, "a", "1")
     writer.close()
-    with pytest.raises(WorktreeError):
-        write(writer, "a", "2")
-    with pytest.raises(WorktreeError):
-        write(writer, "p/b", "2")
-    assert read_back(tmp_path) == {"alpha/a": "1"}
+    # The numbers of its handles are those of another directory by now.
+    lay_out(tmp_path / "other", {"a": "1"})
+    others = [os.open(tmp_path / "other", os.O_RDONLY) for _ in range(3)]
+    for path in ("a", "b", "p/b"):
+        with pytest.raises(WorktreeError):
+            write(writer, path, "2")
+        with pytest.raises(WorktreeError):
+            writer.remove(TreePath(path))
+    for handle in others:
+        os.close(handle)
+    assert read_back(tmp_path) == {"alpha/a": "1", "other/a": "1"}
 
 
 def test_a_link_whose_target_has_a_nul_byte_is_refused(tmp_path: Path) -> None:

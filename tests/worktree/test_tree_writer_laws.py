@@ -6,11 +6,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synccore.testing.disk_tree import Content, Folder, Link, Node, Pipe, Program, apply, known, lay_out, read_back
 from synccore.worktree.rescue import RescueFolder, rescued_under
+
+# A busy machine is no failure.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # So few names that paths collide: a file here is a directory there.
 NAMES = st.sampled_from(["a", "b", "m.py"])
@@ -48,7 +51,7 @@ def edited(base: Mapping[str, Node], edits: Mapping[str, Node | None]) -> dict[s
     return local
 
 
-@settings(max_examples=200, deadline=None)
+@settings(UNTIMED, max_examples=200)
 @given(base=TREES, edits=EDITS, target=TREES)
 def test_the_target_is_there_and_no_edit_is_lost(
     base: dict[str, Content], edits: dict[str, Node | None], target: dict[str, Content]
@@ -85,7 +88,7 @@ def test_the_target_is_there_and_no_edit_is_lost(
         assert {place: place.lstat() for place in root.rglob("*")} == before
 
 
-@settings(max_examples=100, deadline=None)
+@settings(UNTIMED, max_examples=100)
 @given(target=TREES)
 def test_a_fresh_tree_is_the_same_as_one_that_grew(target: dict[str, Content]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -95,6 +98,7 @@ def test_a_fresh_tree_is_the_same_as_one_that_grew(target: dict[str, Content]) -
         assert read_back(home / "fresh") == read_back(home / "grown") == target
 
 
+@settings(UNTIMED)
 @given(one=CONTENTS, other=CONTENTS)
 def test_contents_are_known_apart(one: Content, other: Content) -> None:
     assert (known(one) == known(other)) == (one == other)

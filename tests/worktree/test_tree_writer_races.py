@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from synccore.testing.disk_tree import (
     Folder,
     Link,
     Node,
+    Pipe,
     Program,
     apply,
     lay_out,
@@ -47,6 +49,19 @@ def just_before(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
     return arrange
 
 
+def settle(root: Path, tree: Mapping[str, Node]) -> None:
+    """Make *tree*, and wait for the next tick of the file system's clock.
+
+    A new file often has the number of the one just removed, and within a tick its times as well.
+    """
+    lay_out(root, tree)
+    clock = root.with_name("clock")
+    clock.write_text("")
+    start = clock.stat().st_ctime_ns
+    while clock.stat().st_ctime_ns == start:
+        clock.write_text("")
+
+
 def put(place: Path, node: Node) -> None:
     """Put *node* at *place* as an editor does, in the place of what is there."""
     if place.is_dir() and not place.is_symlink():
@@ -75,7 +90,7 @@ MOMENTS: dict[str, tuple[Node | None, Node]] = {
 def test_an_edit_after_the_look_is_saved(moment: str, just_before: Interrupt, tmp_path: Path) -> None:
     seen, then = MOMENTS[moment]
     root = tmp_path / "alpha"
-    lay_out(root, {} if seen is None else {"a": seen})
+    settle(root, {} if seen is None else {"a": seen})
     just_before("write", lambda: put(root / "a", then))
     rescue = RescueFolder(tmp_path)
 
@@ -87,6 +102,72 @@ def test_an_edit_after_the_look_is_saved(moment: str, just_before: Interrupt, tm
     else:
         (saved,) = rescue.saved
         assert read_back(saved.saved_as.parent) == {"a": then}
+
+
+def test_an_edit_that_keeps_size_inode_and_time_is_saved(just_before: Interrupt, tmp_path: Path) -> None:
+    root = tmp_path / "alpha"
+    settle(root, {"a": "1"})
+    before = (root / "a").stat()
+
+    def edit() -> None:
+        (root / "a").write_text("x")
+        os.utime(root / "a", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    just_before("write", edit)
+    rescue = RescueFolder(tmp_path)
+    apply(root, {"a": "1"}, {"a": "2"}, rescue)
+    assert read_back(root) == {"a": "2"}
+    assert rescue.saved[0].saved_as.read_text() == "x"
+
+
+def test_an_edit_that_goes_before_it_can_be_saved_is_no_obstacle(just_before: Interrupt, tmp_path: Path) -> None:
+    root = tmp_path / "alpha"
+    settle(root, {"a": "x"})
+    just_before("rename", (root / "a").unlink)
+    rescue = RescueFolder(tmp_path)
+    apply(root, {"a": "1"}, {"a": "2"}, rescue)
+    assert read_back(root) == {"a": "2"}
+    assert rescue.saved == ()
+
+
+@pytest.mark.parametrize("then", [None, Link("x"), Folder(), Pipe()], ids=str)
+def test_what_is_exchanged_between_look_and_reading_is_judged_anew(
+    then: Node | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = tmp_path / "alpha"
+    settle(root, {"a": "1"})
+    real = os.open
+
+    def exchange_and_open(path: Any, flags: int, *rest: Any, **how: Any) -> int:
+        if path == b"a" and not flags & os.O_CREAT and (root / "a").is_file():
+            (root / "a").unlink()
+            if then is not None:
+                make_node(root / "a", then)
+        return real(path, flags, *rest, **how)
+
+    monkeypatch.setattr(os, "open", exchange_and_open)
+    rescue = RescueFolder(tmp_path)
+    apply(root, {"a": "1"}, {"a": "2"}, rescue)
+    assert read_back(root) == {"a": "2"}
+    assert [read_back(one.saved_as.parent) for one in rescue.saved] == ([] if then is None else [{"a": then}])
+
+
+def test_what_may_not_be_read_is_saved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    root = tmp_path / "alpha"
+    settle(root, {"a": "1"})
+    real = os.open
+
+    def open_unless_a(path: Any, flags: int, *rest: Any, **how: Any) -> int:
+        if path == b"a":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, flags, *rest, **how)
+
+    monkeypatch.setattr(os, "open", open_unless_a)
+    rescue = RescueFolder(tmp_path)
+    apply(root, {"a": "1"}, {"a": "2"}, rescue)
+    monkeypatch.undo()
+    assert read_back(root) == {"a": "2"}
+    assert rescue.saved[0].saved_as.read_text() == "1"
 
 
 def test_a_directory_with_work_in_it_that_comes_after_the_look_is_saved(just_before: Interrupt, tmp_path: Path) -> None:
@@ -101,7 +182,7 @@ def test_a_directory_with_work_in_it_that_comes_after_the_look_is_saved(just_bef
 
 def test_an_edit_before_a_removal_is_saved(just_before: Interrupt, tmp_path: Path) -> None:
     root = tmp_path / "alpha"
-    lay_out(root, {"a": "1"})
+    settle(root, {"a": "1"})
     just_before("read", lambda: put(root / "a", "x"))
     rescue = RescueFolder(tmp_path)
     apply(root, {"a": "1"}, {}, rescue)
@@ -113,7 +194,7 @@ def test_a_file_that_comes_into_a_directory_before_it_is_removed_keeps_it(
     just_before: Interrupt, tmp_path: Path
 ) -> None:
     root = tmp_path / "alpha"
-    lay_out(root, {"p/a": "1"})
+    settle(root, {"p/a": "1"})
     just_before("rmdir", lambda: make_node(root / "p" / "b", "x"))
     apply(root, {"p/a": "1"}, {}, RescueFolder(tmp_path))
     assert read_back(root) == {"p/b": "x"}
@@ -121,7 +202,7 @@ def test_a_file_that_comes_into_a_directory_before_it_is_removed_keeps_it(
 
 def test_a_file_that_comes_into_a_hollow_directory_in_the_way_is_saved(just_before: Interrupt, tmp_path: Path) -> None:
     root = tmp_path / "alpha"
-    lay_out(root, {"a/b": Folder()})
+    settle(root, {"a/b": Folder()})
     just_before("rmdir", lambda: make_node(root / "a" / "b" / "c", "x"))
     rescue = RescueFolder(tmp_path)
     apply(root, {}, {"a": "2"}, rescue)
@@ -141,7 +222,7 @@ def test_a_directory_that_somebody_makes_first_is_used(just_before: Interrupt, t
 
 def test_what_never_holds_still_is_given_up_untouched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     root = tmp_path / "alpha"
-    lay_out(root, {"a": "1"})
+    settle(root, {"a": "1"})
     ours = ours_in({"a": "1"})
     real, times = os.stat, iter(range(1, 1000))
 
@@ -179,7 +260,7 @@ def test_an_interrupt_leaves_the_old_or_the_new_and_no_temporary_file(
         raise KeyboardInterrupt
 
     root = tmp_path / "alpha"
-    lay_out(root, {} if local is None else {"a": local})
+    settle(root, {} if local is None else {"a": local})
     ours = ours_in({"a": "1"})
     rescue = RescueFolder(tmp_path)
     was_interrupted = False
@@ -196,3 +277,21 @@ def test_an_interrupt_leaves_the_old_or_the_new_and_no_temporary_file(
     assert was_interrupted or now == {"a": new}
     if local == "x" and now != {"a": "x"}:
         assert rescue.saved[0].saved_as.read_text() == "x"
+
+
+def without_hard_links(*_: object, **__: object) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+@pytest.mark.parametrize("then", [None, "x"], ids=["free", "taken meanwhile"])
+def test_a_file_system_without_hard_links_will_do(
+    then: str | None, just_before: Interrupt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = tmp_path / "alpha"
+    root.mkdir()
+    just_before("write", lambda: None if then is None else make_node(root / "a", then))
+    monkeypatch.setattr(os, "link", without_hard_links)
+    rescue = RescueFolder(tmp_path)
+    apply(root, {}, {"a": "2"}, rescue)
+    assert read_back(root) == {"a": "2"}
+    assert [one.saved_as.read_text() for one in rescue.saved] == ([] if then is None else [then])
