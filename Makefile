@@ -29,7 +29,7 @@ lint: $(READY)  ## check style, types, layers and scripts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy --platform win32 --no-incremental synccore epic_lab
+	@$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/windows --exclude /testing/ synccore epic_lab
 	@$(BIN)/lint-imports
 	@$(BIN)/vermin --quiet --no-tips --violations --target=3.10- --eval-annotations synccore epic_lab benchmarks
 	@$(BIN)/shellcheck .ci/run $$(git ls-files '*.sh')

@@ -136,7 +136,7 @@ class LargeFile:
     def _write_at(self, offset: int, data: bytes | memoryview) -> None:
         rest = memoryview(data)
         while rest:
-            written = os.pwrite(self._handle, rest, offset)
+            written = os.pwrite(self._handle, rest, offset)  # type: ignore[attr-defined,unused-ignore] # not on Windows
             offset += written
             rest = rest[written:]
 
