@@ -54,7 +54,7 @@ MALFORMED: dict[str, bytes] = {
 
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED)
 def test_an_envelope_that_is_not_as_it_must_be_is_refused_by_name(data: bytes) -> None:
-    with pytest.raises(IntegrityError, match="^head ann/head ") as refused:
+    with pytest.raises(IntegrityError, match=r"^head ann/head ") as refused:
         unseal(ObjectKind.HEAD, data, "head ann/head")
     assert refused.value.kind is ErrorKind.DAMAGED_OBJECT
     assert refused.value.facts["object"] == "head ann/head"
