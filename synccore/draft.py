@@ -134,6 +134,7 @@ def next_head(before: Head | None, repos: dict[str, RepoHead], record: Record) -
         repos=repos,
         records=(*(before.records if before else ()), record),
         earlier=before.earlier if before else None,
+        horizon=before.horizon if before else 0,
     )
 
 
