@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from synccore.diff import diff
-from synccore.draft import Draft, RepoDraft, draft_head
-from synccore.errors import ConflictError, ErrorKind, InvalidInputError, WorktreeError
+from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
+from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
 from synccore.intake import Claims, Intake, take_in
 from synccore.journal import Counts
@@ -32,6 +32,7 @@ _GUARD_FILES = 100
 _GUARD_SHARE = 0.5
 _LOCK_WAIT_SECONDS = 30.0
 _MOVE_ATTEMPTS = 5
+_READ_ATTEMPTS = 3
 
 _BLOCKING = frozenset({ProblemKind.UNREADABLE, ProblemKind.UNSTABLE})
 
@@ -110,9 +111,38 @@ def push(
     repeated = {source.repo for source in sources if sum(other.repo == source.repo for other in sources) > 1}
     if repeated:
         raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
-    with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS), Outlet(store.objects) as outlet:
+    with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS):
         seen = store.state.seen()
         at = seen.at if seen is not None else store.read_head()
+        for _ in range(_READ_ATTEMPTS):
+            try:
+                return _push(sources, store=store, seen=seen, at=at, force=force, progress=progress)
+            except UnplacedError:  # noqa: PERF203 - an attempt is a whole upload
+                at = store.read_head()
+            except IntegrityError:
+                # What an old head needs may have been pruned; what the newest needs may not.
+                newer = store.newer_head(at)
+                if newer is None:
+                    raise
+                at = newer
+    raise _moved_too_often(store, _READ_ATTEMPTS)
+
+
+def _push(
+    sources: Sequence[Source],
+    *,
+    store: Store,
+    seen: Seen | None,
+    at: HeadAt | NoHead,
+    force: bool,
+    progress: ProgressListener,
+) -> PushReport:
+    """Push *sources*, read against the head *at*.
+
+    Raises:
+        UnplacedError: they have to be read again, against the newest head.
+    """
+    with Outlet(store.objects) as outlet:
         looks = [Look(source, store.state.stat_cache_path(source.repo), store.now_ns) for source in sources]
         bases = [_base(store, at, look) for look in looks]
         if not force:
@@ -184,7 +214,7 @@ def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: Progre
 
 def _publish(
     items: list[_Item],
-    first: list[Base],
+    bases: list[Base],
     outlet: Outlet,
     *,
     store: Store,
@@ -192,12 +222,15 @@ def _publish(
     at: HeadAt | NoHead,
     force: bool,
 ) -> PushReport:
-    """Move the head to what *items* are, again on top of another writer's move if need be."""
-    bases = first
+    """Move the head to what *items* are, again on top of another writer's move if need be.
+
+    Raises:
+        UnplacedError: the move of the other was one after which *items* have to be read again.
+    """
     for _ in range(_MOVE_ATTEMPTS):
         if not force:
             _refuse_unseen(items, bases, seen)
-        pending = _pending(items, bases, first)
+        pending = _pending(items, bases)
         if pending:
             moved = _move(pending, outlet, store=store, at=at)
             if moved is not None:
@@ -212,10 +245,16 @@ def _publish(
                     _keep_seen(store, seen, at, items)
                 return _report(items, [], folded=False)
             at = newer
+        # Whoever moved the head may have been a prune that has chosen what we stored before we read the head it left.
+        if not store.objects.are_safe(outlet.sent):
+            raise UnplacedError
         bases = [_base(store, at, item.look) for item in items]
-    raise ConflictError(
-        ErrorKind.VERSION_MOVED,
-        f"the head of {store.user} moved {_MOVE_ATTEMPTS} times while this upload tried to move it",
+    raise _moved_too_often(store, _MOVE_ATTEMPTS)
+
+
+def _moved_too_often(store: Store, times: int) -> ConflictError:
+    return ConflictError(
+        ErrorKind.VERSION_MOVED, f"the head of {store.user} moved {times} times while this upload tried to move it"
     )
 
 
@@ -279,14 +318,14 @@ def _refuse_unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> 
         )
 
 
-def _pending(items: list[_Item], bases: list[Base], first: list[Base]) -> list[RepoDraft]:
+def _pending(items: list[_Item], bases: list[Base]) -> list[RepoDraft]:
     """Return what differs from the head."""
     return [
         RepoDraft(
             repo=item.look.repo,
             view=item.view,
             base=base,
-            read_against=first,
+            beside=bases,
             git=git_facts(item.look.source.root) if item.look.is_git else None,
         )
         for item, base in zip(items, bases, strict=True)

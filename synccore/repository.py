@@ -1,11 +1,14 @@
 """The immutable objects of one user's store: bundles, manifests, journal objects.
 
-Invariant: what is stored is named by its digest, and what is loaded has been compared with it.
+Invariant: what is stored is named by its digest, under a name that was free when it was stored, and what is loaded has been
+compared with it. That the name was free is what makes pruning safe (docs/decisions/0007-pruning-beside-uploads.md): an
+object that was there before may be about to go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +18,7 @@ from synccore.digest import Digest, digest_of
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, NotFoundError
 from synccore.journal import JournalObject, decode_journal, encode_journal
 from synccore.keys import Key, bundle_key, journal_key, manifest_key
-from synccore.manifest import Manifest, decode_manifest, encode_manifest
+from synccore.manifest import Manifest, bundles_of_manifest, decode_manifest, encode_manifest
 from synccore.places import ObjectRef, StoredBlock
 from synccore.snapshot import snapshot_id
 from synccore.windowed import windowed
@@ -25,6 +28,12 @@ _WHOLE_ABOVE_SHARE = 0.5
 
 # Ranges closer than this are fetched as one: a round trip costs more than so many bytes.
 _COALESCE_GAP_BYTES = 256 * 2**10
+
+# What nothing needs is deleted only when the storage has had it for so long.
+GRACE_SECONDS = 24 * 3600.0
+
+# How many frames of one content are tried until one has a free name.
+_FRAMES = 16
 
 MAX_REQUESTS = 16
 MAX_FLYING_BYTES = 64 * 2**20
@@ -77,6 +86,28 @@ class ObjectReader:
 
         with ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="manifest") as executor:
             return list(windowed(executor, self.load_manifest, wanted, count=MAX_REQUESTS))
+
+    def bundles_of(self, refs: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, list[ObjectRef]]]:
+        """Fetch manifests, a few at a time, and yield each with the bundles that it names.
+
+        Raises:
+            IntegrityError: one is missing or damaged.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="manifest") as executor:
+            yield from windowed(
+                executor,
+                self._bundles_of,
+                refs,
+                count=MAX_REQUESTS,
+                weight=lambda ref: ref.size_bytes,
+                weight_limit=MAX_FLYING_BYTES,
+            )
+
+    def _bundles_of(self, ref: ObjectRef) -> tuple[ObjectRef, list[ObjectRef]]:
+        key = manifest_key(self._user, ref.digest)
+        return ref, bundles_of_manifest(self._get(key, ref), f"manifest {key}")
 
     def load_journal(self, ref: ObjectRef) -> JournalObject:
         """Load a journal object.
@@ -154,31 +185,63 @@ class ObjectWriter:
         self._user = user
 
     def store_bundle(self, bundle: Bundle) -> int:
-        """Store a bundle and return how many bytes that was."""
-        return self._put(bundle_key(self._user, bundle.ref.digest), bundle.data)
+        """Store a bundle that has a `nonce_block`, and return how many bytes that was."""
+        # A key that is taken is our own: its put was sent again because the answer was lost.
+        self._is_new(bundle_key(self._user, bundle.ref.digest), bundle.data)
+        return len(bundle.data)
 
     def store_manifest(self, snapshot: Digest, manifest: Manifest) -> StoredManifest:
-        """Store a manifest."""
-        data = encode_manifest(snapshot, manifest.tree, manifest.places)
-        ref = ObjectRef(digest_of(data), len(data))
-        self._put(manifest_key(self._user, ref.digest), data)
+        """Store a manifest under a name that was free."""
+        ref, data = self._store(
+            manifest_key, lambda split: encode_manifest(snapshot, manifest.tree, manifest.places, split=split)
+        )
         return StoredManifest(ref, data, manifest)
 
     def store_journal(self, journal: JournalObject) -> ObjectRef:
-        """Store a journal object and return where it is."""
-        data = encode_journal(journal)
-        ref = ObjectRef(digest_of(data), len(data))
-        self._put(journal_key(self._user, ref.digest), data)
+        """Store a journal object under a name that was free, and return where it is."""
+        ref, _ = self._store(journal_key, lambda split: encode_journal(journal, split=split))
         return ref
 
-    def _put(self, key: Key, data: bytes) -> int:
+    def are_safe(self, bundles: Iterable[ObjectRef]) -> bool:
+        """Tell whether *bundles*, which nothing names yet, are there and so young that no prune has chosen them.
+
+        For a writer that has read the head again since it has stored them. Costs a listing for each; by the storage's clock.
+        """
+        wanted = list(bundles)
+        now_seconds = self._backend.now_seconds() if wanted else 0.0
+        for ref in wanted:
+            key = bundle_key(self._user, ref.digest)
+            ages = [now_seconds - listed.modified_seconds for listed in self._backend.keys(key)]
+            if not ages or ages[0] > GRACE_SECONDS / 2:
+                return False
+        return True
+
+    def _store(self, key_of: Callable[[str, Digest], Key], encode: Callable[[int], bytes]) -> tuple[ObjectRef, bytes]:
+        """Put what *encode* makes, in another frame if an object of the same bytes is there.
+
+        That object may be about to be pruned, or damaged; ours is neither.
+        """
+        data = encode(0)
+        for _ in range(_FRAMES):
+            ref = ObjectRef(digest_of(data), len(data))
+            if self._is_new(key_of(self._user, ref.digest), data):
+                return ref, data
+            data = encode(1 + secrets.randbelow(2**32))
+        raise ConflictError(
+            ErrorKind.KEY_TAKEN,
+            f"expected a free key for an object of {len(data)} bytes, found {_FRAMES} taken, {key_of(self._user, ref.digest)} "
+            "the last of them",
+        )
+
+    def _is_new(self, key: Key, data: bytes) -> bool:
+        """Put *data* if *key* is free, and tell whether it was."""
         try:
             self._backend.put(key, data, replacing=None)
         except ConflictError as error:
-            # The key is the digest of these very bytes: whoever was first has stored the same.
             if error.kind is not ErrorKind.KEY_TAKEN:
                 raise
-        return len(data)
+            return False
+        return True
 
 
 def checked_manifest(data: bytes, what: str) -> Manifest:
@@ -200,7 +263,10 @@ def checked_manifest(data: bytes, what: str) -> Manifest:
 
 def _missing(key: Key, error: NotFoundError) -> IntegrityError:
     return IntegrityError(
-        ErrorKind.DAMAGED_OBJECT, f"object {key} is missing, although the head needs it: {error.message}", object=key
+        ErrorKind.DAMAGED_OBJECT,
+        f"object {key} is missing, although the head needs it: {error.message}",
+        object=key,
+        is_missing=True,
     )
 
 
