@@ -60,8 +60,8 @@ HINTS: dict[ErrorKind, str] = {
     "this machine's code in its place run `epic-synccode upload --force`; what it replaces stays in the history.",
     ErrorKind.DELETION_GUARD: "If the files are meant to be gone run `epic-synccode upload --force`; otherwise check the "
     "folder and SYNCCODE_LOCAL_CODE_BASE.",
-    ErrorKind.DAMAGED_OBJECT: "Nothing was written from it. Keep the object for whoever runs the lab, and run "
-    "`epic-synccode upload --force` on the laptop to publish the code anew.",
+    ErrorKind.DAMAGED_OBJECT: "Nothing was written from it. `epic-synccode verify` says what else is damaged and what it "
+    "costs; `epic-synccode upload --repair` on the laptop stores the code anew.",
     ErrorKind.DAMAGED_STATE: "The file holds only what can be found out again: move it away and run the command again.",
     ErrorKind.NEWER_FORMAT: "A newer epic-lab wrote this; upgrade this one: `pip install --upgrade epic-lab`.",
     ErrorKind.REFUSED: "The account has no right to do this there; whoever runs the lab can grant it "

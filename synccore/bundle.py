@@ -146,6 +146,14 @@ def parse_bundle(data: bytes, what: str) -> list[PackedBlock]:
     return blocks
 
 
+def with_offsets(blocks: Iterable[PackedBlock]) -> Iterator[tuple[int, PackedBlock]]:
+    """Yield each of the blocks that `parse_bundle` has returned with its offset in the stored bundle."""
+    offset = _HEADER.size
+    for block in blocks:
+        yield offset, block
+        offset += len(block.frame)
+
+
 def _parse_table_row(value: wire.Packed, data: bytes, offset: int, what: str) -> PackedBlock:
     stored_part, plain_part, checksum_part, digests_part, sizes_part = wire.row(value, 5, what)
     stored = wire.uint(stored_part, what, most=len(data))

@@ -50,6 +50,7 @@ class RepoDraft:
         base: what it is now.
         beside: what every repository that is looked at is now: a chunk may be stored as part of another.
         git: what git says of it.
+        is_whole: whether every content of it was packed, so that it needs nothing that is stored: it gets a listing of its own.
     """
 
     repo: str
@@ -57,11 +58,17 @@ class RepoDraft:
     base: Base
     beside: Sequence[Base]
     git: GitFacts | None
+    is_whole: bool = False
 
     @cached_property
     def difference(self) -> Difference:
         """What changes."""
         return diff(self.base.tree, self.view.tree)
+
+    @property
+    def difference_size(self) -> int:
+        """How many paths change."""
+        return len(self.difference.changed) + len(self.difference.removed)
 
     @property
     def counts(self) -> Counts:
@@ -160,7 +167,7 @@ def _changes(
     repos: list[RepoDraft], outlet: Outlet, objects: ObjectWriter
 ) -> tuple[dict[str, Change], dict[str, StoredManifest]]:
     """Word the changes as small as they can be: with contents inline, or else listed, or else as manifests."""
-    listed = [item for item in repos if len(item.difference.changed) + len(item.difference.removed) <= _MAX_LISTED]
+    listed = [item for item in repos if not item.is_whole and item.difference_size <= _MAX_LISTED]
     if len(listed) == len(repos) and outlet.held_bytes <= KEEP_BYTES:
         packed = outlet.places()
         changes = {item.repo: item.listed(item.places(item.difference.changed, packed)) for item in repos}

@@ -16,6 +16,7 @@ from itertools import chain
 from synccore.backends.base import Listed, Unchanged, Writer
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, NotFoundError
 from synccore.head import WRITE_ID_BYTES, Head
+from synccore.inventory import Tally, tallies, tally
 from synccore.keys import Key, head_key, journal_key, parse_object_key, user_prefix
 from synccore.past import Chain, oldest, read_past
 from synccore.places import ObjectRef
@@ -43,14 +44,6 @@ class Retention:
     seconds: float = 90 * _DAY_SECONDS
     records: int = 100
     grace_seconds: float = GRACE_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """A number of objects and the sum of their stored sizes."""
-
-    count: int
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +129,7 @@ def prune(
         if _moved(user, backend, choice):
             survivors = {line.key for line in _delete(choice.condemned, backend, progress)}
             gone = [line for line in choice.condemned if line.key not in survivors]
-            return replace(choice.report, deleted=_tallies(user, gone))
+            return replace(choice.report, deleted=tallies(user, gone))
     raise ConflictError(
         ErrorKind.VERSION_MOVED, f"the head of {user} moved {_ATTEMPTS} times while this prune looked at it"
     )
@@ -166,10 +159,10 @@ def _choose(user: str, backend: Writer, at: HeadAt, keep: Retention, *, dry_run:
         horizon_before=at.head.horizon,
         horizon=horizon if condemned else at.head.horizon,
         sequence=at.head.sequence,
-        deleted=_tallies(user, condemned),
-        current=_tallies(user, groups[Why.CURRENT]),
-        history=_tallies(user, groups[Why.HISTORY]),
-        young=_tallies(user, groups["young"]),
+        deleted=tallies(user, condemned),
+        current=tallies(user, groups[Why.CURRENT]),
+        history=tallies(user, groups[Why.HISTORY]),
+        young=tallies(user, groups["young"]),
         foreign=tally(groups["foreign"]),
     )
     return _Choice(at, horizon, condemned, report)
@@ -181,22 +174,6 @@ def _group(user: str, key: Key, why: Mapping[Key, Why], *, is_old: bool) -> str:
     if parse_object_key(user, key) is None:
         return "foreign"
     return "condemned" if is_old else "young"
-
-
-def tally(lines: Iterable[Listed]) -> Tally:
-    """Return the sums of *lines*."""
-    sizes = [line.size_bytes for line in lines]
-    return Tally(len(sizes), sum(sizes))
-
-
-def _tallies(user: str, lines: Iterable[Listed]) -> dict[str, Tally]:
-    """Return the sums of *lines*, immutable objects, by kind."""
-    kinds: dict[str, list[Listed]] = {}
-    for line in lines:
-        name = parse_object_key(user, line.key)
-        if name is not None:
-            kinds.setdefault(name.kind, []).append(line)
-    return {kind: tally(kinds[kind]) for kind in sorted(kinds)}
 
 
 def _horizon(user: str, head: Head, journals: Chain, records: int, is_old: Callable[[Key], bool]) -> int:

@@ -90,7 +90,12 @@ class _Item:
 
 
 def push(
-    sources: Sequence[Source], *, store: Store, force: bool = False, progress: ProgressListener = ignore_progress
+    sources: Sequence[Source],
+    *,
+    store: Store,
+    force: bool = False,
+    repair: bool = False,
+    progress: ProgressListener = ignore_progress,
 ) -> PushReport:
     """Make the head name *sources* as they are on the disk now, all together.
 
@@ -100,6 +105,7 @@ def push(
         sources: what to push; other repositories of the user stay as they are.
         store: where to.
         force: replace snapshots that this machine has never seen, and accept that most files of a tree have vanished.
+        repair: store every content and listing of *sources* anew, changed or not: what is stored may be damaged.
         progress: hears of files read.
 
     Raises:
@@ -113,10 +119,10 @@ def push(
         raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
     with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS):
         seen = store.state.seen()
-        at = seen.at if seen is not None else store.read_head()
+        at = seen.at if seen is not None and not repair else store.read_head()
         for _ in range(_READ_ATTEMPTS):
             try:
-                return _push(sources, store=store, seen=seen, at=at, force=force, progress=progress)
+                return _push(sources, store=store, seen=seen, at=at, force=force, repair=repair, progress=progress)
             except UnplacedError:  # noqa: PERF203 - an attempt is a whole upload
                 at = store.read_head()
             except IntegrityError:
@@ -135,6 +141,7 @@ def _push(
     seen: Seen | None,
     at: HeadAt | NoHead,
     force: bool,
+    repair: bool,
     progress: ProgressListener,
 ) -> PushReport:
     """Push *sources*, read against the head *at*.
@@ -144,16 +151,19 @@ def _push(
     """
     with Outlet(store.objects) as outlet:
         looks = [Look(source, store.state.stat_cache_path(source.repo), store.now_ns) for source in sources]
-        bases = [_base(store, at, look) for look in looks]
+        bases = [_base(store, at, look, repair=repair) for look in looks]
         if not force:
             for look, base in zip(looks, bases, strict=True):
                 _guard_deletions(look, base)
-        items = _read(looks, bases, outlet, progress)
-        return _publish(items, bases, outlet, store=store, seen=seen, at=at, force=force)
+        # What is to be stored anew is read as if nothing were stored.
+        against = [_base(store, NoHead(), look) for look in looks] if repair else bases
+        items = _read(looks, against, outlet, progress)
+        return _publish(items, bases, outlet, store=store, seen=seen, at=at, force=force, repair=repair)
 
 
-def _base(store: Store, at: HeadAt | NoHead, look: Look) -> Base:
-    return Base(at.head if isinstance(at, HeadAt) else None, look.repo, look.cache, store.load_manifest)
+def _base(store: Store, at: HeadAt | NoHead, look: Look, *, repair: bool = False) -> Base:
+    head = at.head if isinstance(at, HeadAt) else None
+    return Base(head, look.repo, look.cache, store.load_manifest, may_be_lost=repair)
 
 
 def _guard_deletions(look: Look, base: Base) -> None:
@@ -221,6 +231,7 @@ def _publish(
     seen: Seen | None,
     at: HeadAt | NoHead,
     force: bool,
+    repair: bool,
 ) -> PushReport:
     """Move the head to what *items* are, again on top of another writer's move if need be.
 
@@ -230,7 +241,7 @@ def _publish(
     for _ in range(_MOVE_ATTEMPTS):
         if not force:
             _refuse_unseen(items, bases, seen)
-        pending = _pending(items, bases)
+        pending = _pending(items, bases, repair=repair)
         if pending:
             moved = _move(pending, outlet, store=store, at=at)
             if moved is not None:
@@ -248,7 +259,7 @@ def _publish(
         # Whoever moved the head may have been a prune that has chosen what we stored before we read the head it left.
         if not store.objects.are_safe(outlet.sent):
             raise UnplacedError
-        bases = [_base(store, at, item.look) for item in items]
+        bases = [_base(store, at, item.look, repair=repair) for item in items]
     raise _moved_too_often(store, _MOVE_ATTEMPTS)
 
 
@@ -318,8 +329,8 @@ def _refuse_unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> 
         )
 
 
-def _pending(items: list[_Item], bases: list[Base]) -> list[RepoDraft]:
-    """Return what differs from the head."""
+def _pending(items: list[_Item], bases: list[Base], *, repair: bool) -> list[RepoDraft]:
+    """Return what differs from the head, or all if it is to be stored anew."""
     return [
         RepoDraft(
             repo=item.look.repo,
@@ -327,9 +338,10 @@ def _pending(items: list[_Item], bases: list[Base]) -> list[RepoDraft]:
             base=base,
             beside=bases,
             git=git_facts(item.look.source.root) if item.look.is_git else None,
+            is_whole=repair,
         )
         for item, base in zip(items, bases, strict=True)
-        if item.view.snapshot != base.snapshot
+        if repair or item.view.snapshot != base.snapshot
     ]
 
 

@@ -118,6 +118,23 @@ class ObjectReader:
         key = journal_key(self._user, ref.digest)
         return decode_journal(self._get(key, ref), f"journal object {key}")
 
+    def load_bundle(self, ref: ObjectRef) -> bytes:
+        """Load the stored bytes of a whole bundle.
+
+        Raises:
+            IntegrityError: it is missing or not what its name says.
+        """
+        return self._get(bundle_key(self._user, ref.digest), ref)
+
+    def load_block(self, block: StoredBlock) -> bytes:
+        """Fetch one block and return its plain bytes.
+
+        Raises:
+            IntegrityError: its bundle is missing or damaged.
+        """
+        span = _Span(block.bundle, block.offset, block.stored_bytes, (block,))
+        return self._open((*self._fetch(span), block))[1]
+
     def load_blocks(self, wanted: Iterable[StoredBlock]) -> Iterator[tuple[StoredBlock, bytes]]:
         """Fetch *wanted* and yield each block with its plain bytes, in the order in which the bundles first occur.
 

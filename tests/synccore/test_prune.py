@@ -13,9 +13,10 @@ from synccore.backends.recording import RecordingBackend
 from synccore.delete import delete
 from synccore.errors import ErrorKind, IntegrityError, NotFoundError, UnavailableError
 from synccore.history import log
+from synccore.inventory import Tally
 from synccore.keys import Key, head_key
 from synccore.progress import Progress
-from synccore.prune import PruneReport, Retention, Tally, prune
+from synccore.prune import PruneReport, Retention, prune
 from synccore.testing.faults import FaultyBackend
 from synccore.testing.invariants import assert_is_at_head, assert_same_tree
 from synccore.testing.lab import USER, Lab

@@ -24,6 +24,10 @@ COMMANDS = {
     "log": LazyCommand("epic_lab.cli.synccode.log", "Show what was uploaded, newest first."),
     "explain": LazyCommand("epic_lab.cli.synccode.explain", "Say why paths are uploaded or left out."),
     "delete": LazyCommand("epic_lab.cli.synccode.delete", "Stop synchronising a repository."),
+    "verify": LazyCommand("epic_lab.cli.synccode.verify", "Check that everything stored is whole."),
+    "prune": LazyCommand(
+        "epic_lab.cli.synccode.prune", "Delete what neither the newest code nor the kept history needs."
+    ),
     "path": LazyCommand("epic_lab.cli.synccode.path", "Print the folders to import from, for PYTHONPATH."),
     "configure-vm": LazyCommand("epic_lab.cli.synccode.configure_vm", "Write a VM's configuration."),
 }

@@ -35,6 +35,8 @@ def command(*, limit: int, as_json: bool) -> None:
     output.warn_of_misspelt_keys(config)
     run = synccode.log(lab, config, limit=limit)
     output.result(lines(run), document(run))
+    if run.report and run.report[-1].sequence > 1 and len(run.report) < limit:
+        output.note("older uploads were pruned")
 
 
 def lines(run: Run[tuple[LogLine, ...]]) -> list[str]:
@@ -60,7 +62,7 @@ def _what(repo: LogRepo) -> str:
         return "no longer synchronised"
     if repo.before is None:
         return f"first upload: {wording.counted(counts.files, 'file')}, {wording.size(counts.size_bytes)}"
-    return wording.changes(added=counts.added, modified=counts.modified, deleted=counts.deleted)
+    return wording.changes(added=counts.added, modified=counts.modified, deleted=counts.deleted) or "stored anew"
 
 
 def _line_document(line: LogLine) -> dict[str, object]:
