@@ -257,6 +257,20 @@ def test_a_log_is_one_line_a_repo_and_says_each_upload_once() -> None:
     ]
 
 
+def test_an_upload_that_changed_nothing_has_stored_it_anew() -> None:
+    repaired = LogRepo(repo="alpha", before=NEW, after=NEW, counts=Counts(0, 0, 0, 3001, 30_000_000), git=None)
+    line = LogLine(sequence=12, at_ms=BY.at_ms, author=LAPTOP, repos=(repaired,))
+    assert log.lines(run((line,))) == ["12  2026-07-01 14:03  ana@laptop  alpha  3f2a91c  stored anew"]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "is_cut_short"), [((), False), ((2, 1), False), ((9, 8), True), ((9, 8, 7), False)]
+)
+def test_a_log_that_ends_before_the_first_upload_was_pruned(sequences: tuple[int, ...], *, is_cut_short: bool) -> None:
+    uploads = tuple(LogLine(sequence=it, at_ms=BY.at_ms, author=LAPTOP, repos=()) for it in sequences)
+    assert log.is_cut_short(uploads, limit=3) is is_cut_short
+
+
 def test_an_empty_log_says_so() -> None:
     assert log.lines(run(())) == ["nothing was uploaded yet"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -325,8 +326,8 @@ def test_a_laptop_that_slept_and_lost_its_listing_reads_the_newest_head(told: St
         other.lay(alpha={"a": f"{number}", "b": noise(LARGE, seed=number)})
         other.push()
     prune(USER, told.backend, retention=SHORT)
-    for path in (told.lab.laptop.state_folder / "manifests").iterdir():
-        path.unlink()
+    for folder in ("manifests", "stat"):
+        shutil.rmtree(told.lab.laptop.state_folder / folder)
     told.upload(alpha={"mine": "1"})
     told.lab.machine.pull()
     assert_same_tree(told.lab.machine.read("alpha"), {"mine": "1"})

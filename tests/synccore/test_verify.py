@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,16 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synccore.backends.memory import Stored
+from synccore.bundle import PackedBlock, build_bundle, pack_block
 from synccore.delete import delete
+from synccore.digest import digest_of
+from synccore.draft import next_head
 from synccore.errors import ErrorKind, IntegrityError, NotFoundError
+from synccore.head import RepoHead
+from synccore.journal import Counts, Delta, Record, decode_delta, encode_change
 from synccore.keys import Key, head_key
+from synccore.manifest import Tree
 from synccore.progress import Progress
-from synccore.prune import Retention
+from synccore.provenance import Author, Provenance, SnapshotId
+from synccore.prune import Retention, prune
+from synccore.refs import move_head
+from synccore.snapshot import snapshot_id
 from synccore.testing.invariants import assert_carried
 from synccore.testing.lab import USER
 from synccore.testing.story import Story, small_heads, story
 from synccore.testing.strategies import trees
-from synccore.testing.trees import noise
+from synccore.testing.trees import contents, entries, noise
+from synccore.testing.turns import Turns, TurnTaking
 from synccore.verify import FaultKind, VerifyReport, verify
 
 SHORT = Retention(seconds=10 * 24 * 3600.0, records=3)
@@ -193,6 +203,88 @@ def test_progress_tells_of_the_bytes_of_bundles(told: Story) -> None:
     report = verify(USER, told.backend, progress=heard.append)
     assert heard[-1].done == heard[-1].total == report.sound["bundles"].size_bytes
     assert {(it.phase, it.unit) for it in heard} == {("check", "bytes")}
+
+
+# What a wrong writer has written: every object is what its name says, and yet
+
+
+def write(told: Story, tree: Tree, blocks: Iterable[PackedBlock], *, snapshot: SnapshotId | None = None) -> None:
+    """Move the head to *tree*, whose contents are in *blocks*, whatever they hold, and whose snapshot is called so."""
+    objects = told.lab.laptop.store.objects
+    bundle = build_bundle(blocks)
+    objects.store_bundle(bundle)
+    claimed = snapshot or snapshot_id(tree)
+    counts = Counts(len(tree), 0, 0, len(tree), 1)
+    change = encode_change("alpha", None, claimed, Delta(None, counts, None, {}, tree, {}, bundle.places))
+    record = Record(1, 0, Author(user=USER, host="wrong"), (change,))
+    at = RepoHead(claimed, None, 0, len(tree), 1, Provenance(author=record.author, at_ms=0, git=None))
+    move_head(told.backend, USER, next_head(None, {"alpha": at}, record), replacing=None)
+
+
+def test_a_chunk_that_is_not_what_it_is_called_is_found(told: Story) -> None:
+    write(told, entries({"a": "x"}), [pack_block([(digest_of(b"x"), b"y")])])
+    report = check(told)
+    assert [fault.key for fault in report.faults] == keys_of(told, "bundles")
+    assert [(loss.is_current, loss.paths) for loss in report.losses] == [(True, ("a",))]
+
+
+def test_a_large_content_that_is_not_its_chunks_is_found(told: Story) -> None:
+    content = noise(3 * 2**20, 1)
+    tree = {path: entry._replace(digest=digest_of(b"other")) for path, entry in entries({"a": content}).items()}
+    write(told, tree, [pack_block([it]) for it in contents({"a": content}).items()])
+    report = check(told)
+    assert "comes to" in report.faults[0].detail
+    assert [(loss.is_current, loss.paths) for loss in report.losses] == [(True, ("a",))]
+
+
+def test_a_place_that_points_elsewhere_is_found(told: Story) -> None:
+    first, second = pack_block([(digest_of(b"x"), b"x")]), pack_block([(digest_of(b"y"), b"y")])
+    write(told, entries({"a": "x"}), [first, second])
+    head = told.lab.head()
+    (change,) = head.records[0].changes
+    delta = decode_delta(change, "")
+    bundle = build_bundle([first, second])
+    wrong = encode_change(
+        "alpha", None, change.after, delta._replace(places={digest_of(b"x"): bundle.places[digest_of(b"y")]})
+    )
+    record = head.records[0]._replace(changes=(wrong,))
+    at = told.backend.objects[head_key(USER)].version
+    move_head(told.backend, USER, replace(head, records=(record,)), replacing=at)
+    report = check(told)
+    assert "where a listing says that it is" in report.faults[0].detail
+    assert [(loss.is_current, loss.paths) for loss in report.losses] == [(True, ("a",))]
+
+
+def test_a_record_that_claims_another_snapshot_is_found_in_the_object_that_holds_it(told: Story) -> None:
+    write(told, entries({"a": "x"}), [pack_block([(digest_of(b"x"), b"x")])], snapshot=SnapshotId(digest_of(b"other")))
+    (fault,) = check(told).faults
+    assert fault.key == head_key(USER)
+    assert f"expected {digest_of(b'other').hex()}" in fault.detail
+
+
+# Beside others
+
+
+def test_what_is_pruned_while_it_is_verified_is_no_damage(told: Story) -> None:
+    for number in range(30):
+        told.wait(5)
+        told.upload(alpha={"a": f"{number}", "b": noise(LARGE, number)})
+    for calls in (1, 2, 5, 9, 14):
+        with story(SHORT) as other:
+            other.backend.objects.update(told.backend.objects)
+            other.now_seconds = told.now_seconds
+            found: list[VerifyReport] = []
+            turns = Turns([("verify", calls), ("prune", 1000)])
+            reader = TurnTaking(other.backend, turns, "verify")
+            pruner = TurnTaking(other.backend, turns, "prune")
+            raised = turns.run(
+                {
+                    "verify": lambda reader=reader, found=found: found.append(verify(USER, reader)),
+                    "prune": lambda pruner=pruner: prune(USER, pruner, retention=SHORT),
+                }
+            )
+            assert raised == {}
+            assert (found[0].faults, found[0].losses) == ((), ())
 
 
 # Histories

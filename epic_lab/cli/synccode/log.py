@@ -35,8 +35,13 @@ def command(*, limit: int, as_json: bool) -> None:
     output.warn_of_misspelt_keys(config)
     run = synccode.log(lab, config, limit=limit)
     output.result(lines(run), document(run))
-    if run.report and run.report[-1].sequence > 1 and len(run.report) < limit:
+    if is_cut_short(run.report, limit=limit):
         output.note("older uploads were pruned")
+
+
+def is_cut_short(uploads: tuple[LogLine, ...], *, limit: int) -> bool:
+    """Tell whether *uploads* end before *limit* and before the very first one."""
+    return 0 < len(uploads) < limit and uploads[-1].sequence > 1
 
 
 def lines(run: Run[tuple[LogLine, ...]]) -> list[str]:
