@@ -154,9 +154,12 @@ def carry_out(
                 sweep_staging(root)
                 root = stagings[task.repo] = new_staging(root)
             else:
-                memory.note_begun(task.repo, _pack_begun(task.plan, parse_begun(memory.begun(task.repo))))
+                before = memory.begun(task.repo)
+                memory.note_begun(task.repo, _pack_begun(task.plan, parse_begun(before)))
             writer = TreeWriter(root, ours=_ours(task.plan), rescue=rescue, repo=task.repo, fresh=task.is_fresh)
             runs.append(_Run(task, stack.enter_context(writer)))
+            if not task.is_fresh and before is not None:
+                writer.sweep()
         _write(runs, objects, progress)
     for task in tasks:
         if task.is_fresh:
@@ -195,14 +198,23 @@ def _opened(wants: Iterable[Block], objects: ObjectReader) -> Iterator[tuple[Blo
             yield block, open_block(block.frame, block.plain_bytes, block.checksum, "an inline block of the head")
 
 
-def _pack_begun(plan: Plan, before: dict[TreePath, frozenset[Known]]) -> bytes:
+def _pack_begun(plan: Plan, before: dict[TreePath, frozenset[Known]] | None) -> bytes:
     rows = [(path, entry.kind, entry.digest) for path, entry in plan.writes.items()]
-    rows += [(path, *known) for path, states in before.items() for known in states]
+    # What is removed is not as it was either: it may have to come back.
+    rows += [(path, *known) for path in plan.removes for known in plan.ours[path]]
+    rows += [(path, *known) for path, states in (before or {}).items() for known in states]
     return wire.pack(rows)
 
 
-def parse_begun(data: bytes | None) -> dict[TreePath, frozenset[Known]]:
-    """Return what an unfinished run may have written; nothing if its note is damaged."""
+def parse_begun(data: bytes | None) -> dict[TreePath, frozenset[Known]] | None:
+    """Return the paths that an unfinished run may have touched, each with what of ours may stand there because of it.
+
+    Args:
+        data: its note; ``None`` if there is none.
+
+    Returns:
+        Nothing where there is no note; ``None`` if it is damaged, so that the run may have touched anything.
+    """
     what = "the note of an unfinished run"
     found: dict[TreePath, set[Known]] = {}
     try:
@@ -211,5 +223,5 @@ def parse_begun(data: bytes | None) -> dict[TreePath, frozenset[Known]]:
             known = Known(FileKind(wire.uint(kind, what, most=max(FileKind))), wire.digest(digest, what))
             found.setdefault(wire.path(path, what), set()).add(known)
     except IntegrityError:
-        return {}
+        return None
     return {path: frozenset(states) for path, states in found.items()}

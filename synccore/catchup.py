@@ -61,20 +61,22 @@ def catch_up(
         before_writing: called before anything in a tree is touched; may raise to end the pull.
     """
     memory = MachineMemory(home)
-    with TreeLock(memory.lock_path, now_ns=now_ns).held(lock_wait_seconds):
+    with TreeLock(memory.lock_path, now_ns=now_ns).held(lock_wait_seconds) as lock:
+        if lock.after_crash:
+            memory.sweep()
         state = memory.load(identity)
         if state.version != was.version:
             # Another process was at work while we waited: what we were told may be older than what it has written.
             again = backend.get(head_key(user), unless=state.version)
             if isinstance(again, Unchanged):
-                return PullReport(repos=tuple(unchanged(repo, tree) for repo, tree in sorted(state.trees.items())))
+                return PullReport(repos=tuple(unchanged(repo, tree) for repo, tree in sorted(state.kept(home).items())))
             found = again
         head = decode_head(found.data, f"head {head_key(user)}")
         objects = ObjectReader(backend, user)
         tasks = _tasks(home, head, state, memory, objects)
         before_writing()
         done = carry_out(tasks, memory, objects, RescueFolder(home, now_ns=now_ns), progress)
-        trees = {**_stopped(state, head), **{task.repo: _remember(task, memory, state) for task in tasks}}
+        trees = {**_stopped(state, head, home), **{task.repo: _remember(task, memory, state) for task in tasks}}
         after = State(store=identity, version=found.version, trees={**_confirmed(state, head), **trees})
         memory.store(after)
         for task in tasks:
@@ -92,9 +94,10 @@ def _confirmed(state: State, head: Head) -> dict[str, TreeState]:
     }
 
 
-def _stopped(state: State, head: Head) -> dict[str, TreeState]:
-    """Return the trees that the head does not name any more; they stay as they are."""
-    return {repo: replace(tree, is_stopped=True) for repo, tree in state.trees.items() if repo not in head.repos}
+def _stopped(state: State, head: Head, home: Path) -> dict[str, TreeState]:
+    """Return the trees that the head does not name any more; they stay as they are, and are forgotten when they go."""
+    gone = {repo: replace(tree, is_stopped=True) for repo, tree in state.trees.items() if repo not in head.repos}
+    return replace(state, trees=gone).kept(home)
 
 
 def _line(repo: str, after: State, before: State, done: dict[str, Done]) -> RepoPull:
@@ -176,6 +179,8 @@ def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectR
     is_fresh = not root.exists() or (root.is_dir() and not any(root.iterdir()))
     base = {} if is_fresh else _base(repo, here.state.trees.get(repo), here.memory).tree
     begun = {} if is_fresh else parse_begun(here.memory.begun(repo))
+    if begun is None:
+        begun = dict.fromkeys([*base, *target.tree], frozenset())
     return Task(
         repo=repo,
         root=root,

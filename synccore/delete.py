@@ -13,6 +13,7 @@ from synccore.journal import Counts, Delta, Record, encode_change
 from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt, move_head, read_head
 from synccore.store import Store
+from synccore.worktree.laptop import Seen
 
 _ATTEMPTS = 5
 _NOTHING = Delta(None, Counts(0, 0, 0, 0, 0), None, {}, {}, {}, {})
@@ -38,7 +39,10 @@ def delete(repo: str, *, store: Store) -> SnapshotId:
             moved = move_head(store.backend, store.user, _without(repo, at.head, store), replacing=at.version)
         except ConflictError:
             continue
-        store.state.keep_head(moved)
+        seen = store.state.seen()
+        store.state.keep_seen(
+            Seen(moved, {name: it for name, it in seen.snapshots.items() if name != repo} if seen else {})
+        )
         return last
     raise ConflictError(ErrorKind.VERSION_MOVED, f"the head of {store.user} moved {_ATTEMPTS} times meanwhile")
 

@@ -7,7 +7,7 @@ before it moves the head.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,14 +40,14 @@ class RepoDraft:
         repo: its name.
         view: what it is to become.
         base: what it is now.
-        first: what it was when its files were read; chunks that were stored then were not packed again.
+        read_against: what every repository was when the files were read; chunks that any of them had were not packed.
         git: what git says of it.
     """
 
     repo: str
     view: View
     base: Base
-    first: Base
+    read_against: Sequence[Base]
     git: GitFacts | None
 
     @cached_property
@@ -70,8 +70,8 @@ class RepoDraft:
         return found
 
     def _place(self, digest: Digest) -> Place:
-        place = self.base.places.get(digest)
-        return place if place is not None else self.first.places[digest]
+        stored = next(base for base in (self.base, *self.read_against) if digest in base.digests)
+        return stored.places[digest]
 
     def listed(self, places: Mapping[Digest, Place]) -> Change:
         """Return the change as a full list of what differs."""

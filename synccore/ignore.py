@@ -90,15 +90,18 @@ class PatternFaultError(ValueError):
     """A pattern can match nothing; the message says why."""
 
 
-def read_rules(data: bytes) -> list[Rule]:
-    """Read the rules of a file in gitignore syntax, in order; empty lines and comments make none."""
+def read_rules(data: bytes, *, ignore_case: bool = False) -> list[Rule]:
+    """Read the rules of a file in gitignore syntax, in order; empty lines and comments make none.
+
+    *ignore_case* is git's ``core.ignoreCase``.
+    """
     rules = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not line or line.startswith(b"#"):
             continue
         text = _without_trailing_spaces(line.removesuffix(b"\r").partition(b"\0")[0])
         if text:
-            rules.append(_read_rule(text, number))
+            rules.append(_read_rule(text, number, fold=ignore_case))
     return rules
 
 
@@ -122,7 +125,7 @@ def _without_trailing_spaces(line: bytes) -> bytes:
     return line[:end]
 
 
-def _read_rule(line: bytes, number: int) -> Rule:
+def _read_rule(line: bytes, number: int, *, fold: bool) -> Rule:
     text = line.decode("utf-8", "backslashreplace")
     negated = line.startswith(b"!")
     pattern = line[1:] if negated else line
@@ -133,7 +136,7 @@ def _read_rule(line: bytes, number: int) -> Rule:
     pattern = pattern.removeprefix(b"/")
     try:
         _refuse_impossible(pattern)
-        regex = _translate(pattern, whole_path=whole_path)
+        regex = _translate(pattern, whole_path=whole_path, fold=fold)
     except PatternFaultError as error:
         return Rule(line=number, text=text, negated=negated, fault=str(error))
     return Rule(
@@ -157,20 +160,21 @@ def _refuse_impossible(pattern: bytes) -> None:
         raise PatternFaultError("has a component '.' or '..', which no path has; a leading '/' means this directory")
 
 
-def _translate(pattern: bytes, *, whole_path: bool) -> bytes:
+def _translate(pattern: bytes, *, whole_path: bool, fold: bool) -> bytes:
     """Turn a glob into a regular expression for `re.fullmatch` with ``re.DOTALL``.
 
     In a pattern with a slash git compares the literal beginning by itself and starts afresh behind it, so ``**`` right
-    behind that beginning counts as the start of a pattern (``a**/b`` matches ``ab``). The lists must be equal, so this
-    does the same.
+    behind that beginning counts as the start of a pattern (``a**/b`` matches ``ab``). And where case is ignored (*fold*)
+    git holds an upper-case letter that stands behind a backslash or by itself in brackets against lower-case ones, so
+    that it matches nothing. The lists must be equal, so this does the same.
     """
     wildcard = _GLOB_SPECIAL.search(pattern)
     literal_end = wildcard.start() if wildcard else len(pattern)
     start = literal_end if whole_path else 0
-    return re.escape(pattern[:start]) + b"".join(_pieces(pattern[start:], whole_path=whole_path))
+    return re.escape(pattern[:start]) + b"".join(_pieces(pattern[start:], whole_path=whole_path, fold=fold))
 
 
-def _pieces(glob: bytes, *, whole_path: bool) -> Iterator[bytes]:
+def _pieces(glob: bytes, *, whole_path: bool, fold: bool) -> Iterator[bytes]:
     position = 0
     while position < len(glob):
         char = glob[position : position + 1]
@@ -178,7 +182,7 @@ def _pieces(glob: bytes, *, whole_path: bool) -> Iterator[bytes]:
             piece, position = _stars(glob, position, whole_path=whole_path)
             yield piece
         elif char == b"[":
-            piece, position = _bracket(glob, position + 1, whole_path=whole_path)
+            piece, position = _bracket(glob, position + 1, whole_path=whole_path, fold=fold)
             yield piece
         elif char == b"?":
             yield b"[^/]" if whole_path else b"."
@@ -186,7 +190,8 @@ def _pieces(glob: bytes, *, whole_path: bool) -> Iterator[bytes]:
         elif char == b"\\":
             if position + 1 == len(glob):
                 raise PatternFaultError("ends in a backslash that escapes nothing")
-            yield re.escape(glob[position + 1 : position + 2])
+            escaped = glob[position + 1 : position + 2]
+            yield _NOTHING if fold and escaped.isupper() else re.escape(escaped)
             position += 2
         else:
             yield re.escape(char)
@@ -224,46 +229,53 @@ _CLASSES = {
 }
 
 
-def _bracket(glob: bytes, position: int, *, whole_path: bool) -> tuple[bytes, int]:
+def _bracket(glob: bytes, position: int, *, whole_path: bool, fold: bool) -> tuple[bytes, int]:
     """Translate the bracket expression whose inside begins at *position*; return it and where it ends."""
     negated = glob[position : position + 1] in {b"!", b"^"}
-    if negated:
-        position += 1
+    inside, end = _members(glob, position + negated, fold=fold)
+    if not negated:
+        matched = (b"(?!/)" if whole_path else b"") + b"[" + inside + b"]" if inside else _NOTHING
+    elif inside or whole_path:
+        matched = b"[^" + inside + (b"/]" if whole_path else b"]")
+    else:
+        matched = b"."
+    return matched, end
+
+
+def _members(glob: bytes, position: int, *, fold: bool) -> tuple[bytes, int]:
+    """Translate what stands in brackets from *position* on; return it and what follows the closing one."""
     members: list[bytes] = []
     previous = -1
-    first = True
-    while True:
-        char = _byte(glob, position)
-        if char == ord("]") and not first:
-            break
-        first = False
+    start = position
+    while _byte(glob, position) != ord("]") or position == start:
         following = glob[position + 1 : position + 2]
-        if char == ord("-") and previous >= 0 and following not in {b"", b"]"}:
-            position += 1
-            upper, position = _member(glob, position)
-            members.extend([_span(previous, upper)] if previous <= upper else [])
+        if glob[position] == ord("-") and previous >= 0 and following not in {b"", b"]"}:
+            upper, position = _member(glob, position + 1)
+            members += [_span(previous, upper)] if previous <= upper else []
             previous = -1
-            continue
-        if char == ord("[") and following == b":":
-            end = glob.find(b"]", position + 2)
-            if end < 0:
-                raise PatternFaultError("has a '[' without its ']'")
-            if glob[end - 1 : end] == b":" and end - 1 >= position + 2:
-                name = glob[position + 2 : end - 1]
-                if name not in _CLASSES:
-                    raise PatternFaultError(f"has an unknown class [:{name.decode('utf-8', 'backslashreplace')}:]")
-                members.append(_CLASSES[name])
-                previous = -1
-                position = end + 1
-                continue
-        previous, position = _member(glob, position)
-        members.append(_span(previous, previous))
-    inside = b"".join(members)
-    if negated:
-        matched = b"[^" + inside + (b"/]" if whole_path else b"]") if inside or whole_path else b"."
-    else:
-        matched = (b"(?!/)" if whole_path else b"") + b"[" + inside + b"]" if inside else _NOTHING
-    return matched, position + 1
+        elif (named := _named_class(glob, position)) is not None:
+            members.append(_CLASSES[named])
+            position += len(named) + len("[::]")
+            previous = -1
+        else:
+            previous, position = _member(glob, position)
+            members += [] if fold and ord("A") <= previous <= ord("Z") else [_span(previous, previous)]
+    return b"".join(members), position + 1
+
+
+def _named_class(glob: bytes, position: int) -> bytes | None:
+    """Return the name of the class such as ``[:alpha:]`` that begins at *position*, or ``None`` if none does."""
+    if not glob.startswith(b"[:", position):
+        return None
+    end = glob.find(b"]", position + 2)
+    if end < 0:
+        raise PatternFaultError("has a '[' without its ']'")
+    if glob[end - 1 : end] != b":" or end - 1 < position + 2:
+        return None
+    name = glob[position + 2 : end - 1]
+    if name not in _CLASSES:
+        raise PatternFaultError(f"has an unknown class [:{name.decode('utf-8', 'backslashreplace')}:]")
+    return name
 
 
 def _member(glob: bytes, position: int) -> tuple[int, int]:
@@ -288,7 +300,7 @@ class RuleList:
 
     Args:
         rules: in the order of the file: of several that match, the last decides.
-        ignore_case: whether ASCII letters match whatever their case (git's ``core.ignoreCase``).
+        ignore_case: whether ASCII letters match whatever their case; as the rules were read.
     """
 
     __slots__ = ("_fold", "_literals", "_names", "_paths", "rules")
@@ -316,14 +328,18 @@ class RuleList:
 
         *path* is relative to the directory that holds the file. Its parent directories are not looked at.
         """
-        name = path[path.rfind(b"/") + 1 :]
-        found = self._literals[is_dir].get(name.lower() if self._fold else name, -1)
-        names = self._names[is_dir]
-        if names.last > found:
-            found = max(found, names.last_match(name))
-        paths = self._paths[is_dir]
-        if paths.last > found:
-            found = max(found, paths.last_match(path))
+        return self.last_matches([path], is_dir=is_dir)[0]
+
+    def last_matches(self, paths: Sequence[bytes], *, is_dir: bool) -> list[int]:
+        """Do for all *paths* what `last_match` does for one: 30,000 paths take about 20 ms."""
+        names = [path[path.rfind(b"/") + 1 :] for path in paths]
+        literals = self._literals[is_dir]
+        if self._fold:
+            found = [literals.get(name.lower(), -1) for name in names]
+        else:
+            found = [literals.get(name, -1) for name in names]
+        self._names[is_dir].raise_matches(found, names)
+        self._paths[is_dir].raise_matches(found, paths)
         return found
 
     @property
@@ -335,21 +351,22 @@ class RuleList:
 class _Alternatives:
     """Some rules of a list as one regular expression that finds the last of them that matches."""
 
-    __slots__ = ("_match", "_numbers", "last")
+    __slots__ = ("_match", "_numbers")
 
     def __init__(self, owner: RuleList, numbers: list[int]) -> None:
         # An alternation takes the first branch that matches, so the last rule stands first.
         self._numbers = tuple(reversed(numbers))
-        self.last = self._numbers[0] if self._numbers else -1
         flags = re.DOTALL | (re.IGNORECASE if owner.ignore_case else 0)
         branches = b"|".join(b"(" + owner.rules[number].regex + b")\\Z" for number in self._numbers)
         self._match = re.compile(branches or _NOTHING, flags).match
 
-    def last_match(self, text: bytes) -> int:
-        match = self._match(text)
-        if match is None or match.lastindex is None:
-            return -1
-        return self._numbers[match.lastindex - 1]
+    def raise_matches(self, found: list[int], texts: Sequence[bytes]) -> None:
+        """Raise each number of *found* to that of the last rule that matches the text at its place, if that is higher."""
+        if not self._numbers:
+            return
+        match = self._match
+        for place, hit in [(place, hit) for place, text in enumerate(texts) if (hit := match(text)) is not None]:
+            found[place] = max(found[place], self._numbers[(hit.lastindex or 0) - 1])
 
 
 class PathRules:
@@ -373,8 +390,14 @@ class PathRules:
 
     def decide(self, path: str) -> Rule | None:
         """Return the rule that decides about the file or link at *path*; ``None`` where none does."""
-        found = max(self._rules.last_match(_to_bytes(path), is_dir=False), self._directory(path.rpartition("/")[0]))
-        return self._rules.rules[found] if found >= 0 else None
+        return self.decide_all([path])[0]
+
+    def decide_all(self, paths: Sequence[str]) -> list[Rule | None]:
+        """Return for each of *paths* what `decide` does."""
+        own = self._rules.last_matches([_to_bytes(path) for path in paths], is_dir=False)
+        rules = (*self._rules.rules, None)  # so that -1 means none
+        directory = self._directory
+        return [rules[max(number, directory(path.rpartition("/")[0]))] for number, path in zip(own, paths, strict=True)]
 
     def decide_directory(self, path: str) -> Rule | None:
         """Return the rule that decides about what lies below the directory *path*, as far as it decides for all of it."""
@@ -406,6 +429,10 @@ class RegexpRules:
             if compiled.match(path):
                 return rule
         return None
+
+    def decide_all(self, paths: Sequence[str]) -> list[Rule | None]:
+        """Return for each of *paths* what `decide` does."""
+        return [self.decide(path) for path in paths]
 
     def decide_directory(self, _path: str) -> Rule | None:
         """Return ``None``: an expression is held against the paths of files alone."""

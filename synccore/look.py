@@ -15,14 +15,14 @@ from synccore.errors import ErrorKind, InvalidInputError
 from synccore.head import Head
 from synccore.intake import Intake
 from synccore.keys import repo_name
-from synccore.manifest import Entry, Manifest
+from synccore.manifest import Entry, Manifest, chunks_of
 from synccore.places import ObjectRef, Place
 from synccore.problem import Problem
 from synccore.provenance import Provenance, SnapshotId
 from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
-from synccore.worktree.scan import Scan, scan
+from synccore.worktree.scan import Scan, Unread, scan
 from synccore.worktree.selection import collisions, select
 from synccore.worktree.statcache import Fingerprint, StatCache, load_stat_cache, store_stat_cache
 
@@ -75,9 +75,25 @@ class Look:
         """Whether every path is as it was at the last look, and no path came or went."""
         return not self.scan.unread and len(self.scan.known) == len(self.cache.tree)
 
+    def to_read(self, base: Base) -> list[Unread]:
+        """Return what has to be read: what the scan could not vouch for, and what it could but *base* does not hold.
+
+        The latter was read by a look whose upload did not come about.
+        """
+        unread = list(self.scan.unread)
+        if base.snapshot != self.cache.snapshot:
+            stored = base.digests
+            unread += [
+                Unread(path, entry.kind, found)
+                for path, (found, entry) in self.scan.known.items()
+                if any(chunk.digest not in stored for chunk in chunks_of(entry))
+            ]
+            unread.sort()
+        return unread
+
     def finish(self, intake: Intake) -> View:
         """Put together what the scan knew and what *intake* has read, and keep it for the next look."""
-        if self.is_as_cached:
+        if self.is_as_cached and not intake.read:
             return View(tree=self.cache.tree, snapshot=self.cache.snapshot, notes=())
         found: dict[TreePath, tuple[Fingerprint, Entry]] = dict(self.scan.known)
         found.update((item.path, (item.found, item.entry)) for item in intake.read)

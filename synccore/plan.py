@@ -69,7 +69,7 @@ def plan_from_trees(base: Tree, target: Tree, *, begun: Mapping[TreePath, Collec
     """
     removed, changed, _ = diff(base, target)
     writes = {**changed, **{path: target[path] for path in begun if path in target}}
-    removes = dict.fromkeys([*removed, *[path for path in begun if path not in target]])
+    removes = dict.fromkeys(sorted({*removed, *[path for path in begun if path not in target]}))
     ours = {
         path: frozenset([*([known_of(base[path])] if path in base else []), *begun.get(path, ())])
         for path in (*writes, *removes)
@@ -96,7 +96,10 @@ def plan_from_deltas(deltas: Iterable[Delta]) -> Plan:
             ours.setdefault(path, frozenset())
             removes.pop(path, None)
             writes[path] = entry
-    return Plan(dict(sorted(writes.items())), removes, ours)
+    # A path that came and went between, or that is again what it was, does not change here: it is not to be looked at.
+    removes = {path: None for path in sorted(removes) if ours[path]}
+    writes = {path: entry for path, entry in sorted(writes.items()) if known_of(entry) not in ours[path]}
+    return Plan(writes, removes, {path: ours[path] for path in (*writes, *removes)})
 
 
 def overlay(tree: Tree, deltas: Iterable[Delta]) -> dict[TreePath, Entry]:

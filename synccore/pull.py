@@ -58,7 +58,8 @@ def pull(
     memory = MachineMemory(home)
     identity = f"{store} {user}"
     state = memory.load(identity)
-    known = state.version if all((home / repo).is_dir() for repo in state.trees) else None
+    trees = state.kept(home)
+    known = state.version if all((home / repo).is_dir() for repo in trees) else None
     try:
         found = backend.get(head_key(user), unless=known)
     except NotFoundError as error:
@@ -69,7 +70,7 @@ def pull(
         ) from error
     if isinstance(found, Unchanged):
         memory.note_contact()
-        return PullReport(repos=tuple(unchanged(repo, tree) for repo, tree in sorted(state.trees.items())))
+        return PullReport(repos=tuple(unchanged(repo, tree) for repo, tree in sorted(trees.items())))
     from synccore.catchup import catch_up
 
     return catch_up(

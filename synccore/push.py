@@ -23,6 +23,7 @@ from synccore.progress import Progress, ProgressListener, ignore_progress
 from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt, NoHead, move_head
 from synccore.store import Store
+from synccore.worktree.laptop import Seen
 from synccore.worktree.lock import TreeLock
 from synccore.worktree.scan import link_notes
 from synccore.worktree.selection import git_facts
@@ -110,8 +111,8 @@ def push(
     if repeated:
         raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
     with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS), Outlet(store.objects) as outlet:
-        seen = store.state.head()
-        at = seen if seen is not None else store.read_head()
+        seen = store.state.seen()
+        at = seen.at if seen is not None else store.read_head()
         looks = [Look(source, store.state.stat_cache_path(source.repo), store.now_ns) for source in sources]
         bases = [_base(store, at, look) for look in looks]
         if not force:
@@ -155,11 +156,12 @@ def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: Progre
     claims = Claims(lambda digest: any(digest in base.digests for base in bases))
     items = []
     unreadable: list[tuple[str, Problem]] = []
-    total = sum(len(look.scan.unread) for look in looks)
+    unread = [look.to_read(base) for look, base in zip(looks, bases, strict=True)]
+    total = sum(map(len, unread))
     done = 0
-    for look in looks:
+    for look, to_read in zip(looks, unread, strict=True):
         intake = Intake()
-        for block in take_in(look.source.root, look.scan.unread, claims, intake):
+        for block in take_in(look.source.root, to_read, claims, intake):
             outlet.add([block])
             progress(Progress(phase="read", done=done + len(intake.read), total=total, unit="files"))
         done += len(intake.read)
@@ -186,7 +188,7 @@ def _publish(
     outlet: Outlet,
     *,
     store: Store,
-    seen: HeadAt | None,
+    seen: Seen | None,
     at: HeadAt | NoHead,
     force: bool,
 ) -> PushReport:
@@ -199,13 +201,15 @@ def _publish(
         if pending:
             moved = _move(pending, outlet, store=store, at=at)
             if moved is not None:
-                return _report(items, pending, folded=moved.folded)
+                draft, there = moved
+                _keep_seen(store, seen, there, items)
+                return _report(items, pending, folded=draft.folded)
             at = store.read_head()
         else:
-            newer = store.newer_head(at) if at is seen else None
+            newer = store.newer_head(at) if seen is not None and at is seen.at else None
             if newer is None:
-                if isinstance(at, HeadAt) and at is not seen:
-                    store.state.keep_head(at)
+                if isinstance(at, HeadAt):
+                    _keep_seen(store, seen, at, items)
                 return _report(items, [], folded=False)
             at = newer
         bases = [_base(store, at, item.look) for item in items]
@@ -215,7 +219,16 @@ def _publish(
     )
 
 
-def _move(pending: list[RepoDraft], outlet: Outlet, *, store: Store, at: HeadAt | NoHead) -> Draft | None:
+def _keep_seen(store: Store, seen: Seen | None, at: HeadAt, items: list[_Item]) -> None:
+    """Remember the head *at*, in which *items* are as they are here; other repositories of it were not compared."""
+    now = Seen(at, {**(seen.snapshots if seen else {}), **{item.look.repo: item.view.snapshot for item in items}})
+    if now != seen:
+        store.state.keep_seen(now)
+
+
+def _move(
+    pending: list[RepoDraft], outlet: Outlet, *, store: Store, at: HeadAt | NoHead
+) -> tuple[Draft, HeadAt] | None:
     """Store what *pending* needs and move the head; ``None`` if somebody else was faster."""
     draft = draft_head(
         pending,
@@ -234,19 +247,18 @@ def _move(pending: list[RepoDraft], outlet: Outlet, *, store: Store, at: HeadAt 
         return None
     for manifest in draft.manifests:
         store.state.keep_manifest(manifest.ref, manifest.data)
-    store.state.keep_head(moved)
-    return draft
+    return draft, moved
 
 
-def _refuse_unseen(items: list[_Item], bases: list[Base], seen: HeadAt | None) -> None:
-    """Stop before a snapshot is replaced that this machine has never seen.
+def _refuse_unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> None:
+    """Stop before a snapshot is replaced that this machine has never had.
 
     Raises:
         ConflictError: `UNSEEN_SNAPSHOT`.
     """
     for item, base in zip(items, bases, strict=True):
         repo, there = item.look.repo, base.snapshot
-        known = seen.head.repos[repo].snapshot if seen is not None and repo in seen.head.repos else None
+        known = seen.snapshots.get(repo) if seen is not None else None
         if there is None or there in (known, item.view.snapshot):
             continue
         by = base.provenance
@@ -274,10 +286,10 @@ def _pending(items: list[_Item], bases: list[Base], first: list[Base]) -> list[R
             repo=item.look.repo,
             view=item.view,
             base=base,
-            first=read_against,
+            read_against=first,
             git=git_facts(item.look.source.root) if item.look.is_git else None,
         )
-        for item, base, read_against in zip(items, bases, first, strict=True)
+        for item, base in zip(items, bases, strict=True)
         if item.view.snapshot != base.snapshot
     ]
 

@@ -18,6 +18,7 @@ from synccore.problem import Problem
 from synccore.provenance import Provenance, SnapshotId
 from synccore.refs import HeadAt, read_head
 from synccore.store import Store
+from synccore.worktree.laptop import Seen
 from synccore.worktree.machine import MachineMemory, TreeState
 
 
@@ -30,7 +31,7 @@ class SourceStatus:
         snapshot: what the tree is now.
         stored: what the head has, ``None`` if it has nothing.
         stored_by: who uploaded that.
-        is_seen: whether this machine has seen what the head has, so that an upload may replace it.
+        is_seen: whether this machine has had what the head has, so that an upload may replace it.
         difference: what an upload would change.
         files: how many entries the tree has.
         problems: paths that cannot take part.
@@ -72,25 +73,24 @@ def source_status(sources: Sequence[Source], *, store: Store) -> tuple[SourceSta
     Raises:
         SyncError: as `synccore.push.push`, but for what only an upload can meet.
     """
-    seen = store.state.head()
+    seen = store.state.seen()
     at = store.read_head()
     return tuple(_source_status(source, store, seen, at if isinstance(at, HeadAt) else None) for source in sources)
 
 
-def _source_status(source: Source, store: Store, seen: HeadAt | None, at: HeadAt | None) -> SourceStatus:
+def _source_status(source: Source, store: Store, seen: Seen | None, at: HeadAt | None) -> SourceStatus:
     look = Look(source, store.state.stat_cache_path(source.repo), store.now_ns)
     base = Base(at.head if at else None, look.repo, look.cache, store.load_manifest)
     intake = Intake()
     for _ in take_in(look.source.root, look.scan.unread, Claims(lambda _digest: True), intake):
         raise AssertionError(source.repo)  # nothing is packed where everything counts as stored
     view = look.finish(intake)
-    known = seen.head.repos.get(look.repo) if seen else None
     return SourceStatus(
         repo=look.repo,
         snapshot=view.snapshot,
         stored=base.snapshot,
         stored_by=base.provenance,
-        is_seen=base.snapshot in (None, view.snapshot, known.snapshot if known else None),
+        is_seen=base.snapshot in (None, view.snapshot, seen.snapshots.get(look.repo) if seen else None),
         difference=diff(base.tree, view.tree),
         files=len(view.tree),
         problems=look.problems + tuple(intake.problems),

@@ -64,7 +64,8 @@ def follow(start: Manifest, deltas: list[Delta], expected: SnapshotId, what: str
 def chain(records: tuple[Record, ...], repo: str, before: SnapshotId, after: SnapshotId) -> list[Change] | None:
     """Return the changes that lead *repo* from one snapshot to another along *records*, oldest first.
 
-    ``None`` means that the records do not lead there from *before*.
+    ``None`` means that the records do not lead there from *before*. No way leads through a time when the repository was
+    taken out: the deltas around that say nothing of what stood there.
     """
     changes: list[Change] = []
     wanted: SnapshotId | None = after
@@ -72,7 +73,7 @@ def chain(records: tuple[Record, ...], repo: str, before: SnapshotId, after: Sna
         change = record.change_of(repo)
         if change is None:
             continue
-        if change.after != wanted:
+        if wanted is None or change.after != wanted:
             return None
         changes.append(change)
         wanted = change.before

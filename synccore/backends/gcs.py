@@ -146,7 +146,7 @@ class GcsBackend:
         ) as response:
             body = self._body_of(response)
             names = {name.lower(): value for name, value in response.headers.items()}
-            expected = names.get("content-length")
+            expected = names.get("content-length")  # which old versions of urllib3 do not hold an answer to
             if expected is not None and len(body) != int(expected):
                 raise self._store.unavailable(
                     call, f"the answer broke off after {len(body)} of {expected} bytes", ambiguous=call.writes

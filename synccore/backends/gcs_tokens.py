@@ -89,22 +89,26 @@ class Tokens:
             return self._token
 
     def credentials(self) -> Any:
-        """Return google-auth's credentials, which begin with the token that we have and know how to get others."""
+        """Return google-auth's credentials, which begin with the current token and know how to get others.
+
+        Raises:
+            BackendError, UnavailableError: as `current`.
+        """
+        token = self.current()
         if self._asks_metadata():
             import google.oauth2.credentials
 
             def refresh(_request: object, scopes: object) -> tuple[str, object]:  # noqa: ARG001  # google-auth's names
-                token = self._ask_metadata()
-                return token.text, _as_google_time(token.expires_seconds)
+                renewed = self._ask_metadata()
+                return renewed.text, _as_google_time(renewed.expires_seconds)
 
-            return google.oauth2.credentials.Credentials(  # type: ignore[no-untyped-call]
+            credentials: Any = google.oauth2.credentials.Credentials(  # type: ignore[no-untyped-call]
                 None, scopes=SCOPES, refresh_handler=refresh
             )
-        credentials = self._load_credentials()
-        token = self._read_file()
-        if token is not None:
-            credentials.token = token.text
-            credentials.expiry = _as_google_time(token.expires_seconds)
+        else:
+            credentials = self._load_credentials()
+        credentials.token = token.text
+        credentials.expiry = _as_google_time(token.expires_seconds)
         return credentials
 
     def _asks_metadata(self) -> bool:
@@ -163,10 +167,8 @@ class Tokens:
         file = self._credentials_file()
         libraries: Any = google.auth  # which is only partly typed
         try:
-            if file is not None:
-                return libraries.load_credentials_from_file(str(file), scopes=SCOPES)[0]
-            return libraries.default(scopes=SCOPES)[0]
-        except google.auth.exceptions.DefaultCredentialsError as error:
+            return libraries.default(scopes=SCOPES)[0] if file is None else _load_credentials_file(file)
+        except (google.auth.exceptions.DefaultCredentialsError, OSError, ValueError) as error:
             where = f" in {file}" if file is not None else ""
             raise _no_credentials(f"there are no usable Google credentials{where}: {error}") from error
 
@@ -229,6 +231,29 @@ class Tokens:
         }
         with contextlib.suppress(OSError):
             _write_private(self._access.token_cache, json.dumps(content).encode())
+
+
+def _load_credentials_file(file: Path) -> Any:
+    """Load credentials of the two kinds that people have by their own loaders, as google-auth wants it, or of any other."""
+    import warnings
+
+    import google.auth
+    import google.oauth2.credentials
+    import google.oauth2.service_account
+
+    content = json.loads(file.read_bytes())
+    kind = content.get("type") if isinstance(content, dict) else None
+    libraries: Any = google
+    if kind == "authorized_user":
+        return libraries.oauth2.credentials.Credentials.from_authorized_user_info(content, scopes=SCOPES)
+    if kind == "service_account":
+        return libraries.oauth2.service_account.Credentials.from_service_account_info(content, scopes=SCOPES)
+    if not isinstance(kind, str):
+        raise ValueError('expected an object with a "type"')  # noqa: TRY004  # as the loaders do
+    with warnings.catch_warnings():
+        # It warns of files from untrusted hands; this one is the user's own.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return libraries.auth.load_credentials_from_file(str(file), scopes=SCOPES)[0]
 
 
 def refusal_of(error: Exception) -> BackendError:

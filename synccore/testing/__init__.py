@@ -1,1 +1,4 @@
-"""The test kit: what whoever writes a backend, or tests against one, needs. No part of it runs in the product."""
+"""The test kit: contracts that backends inherit, servers that stand in for the cloud's, trees, faults and latency.
+
+Invariant: it is never imported by the engine.
+"""

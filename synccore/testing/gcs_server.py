@@ -9,7 +9,7 @@
         assert server.requests == {"put": 1, "get_media": 1}
 
 By hand: ``python -m synccore.testing.gcs_server --bucket lab`` prints the line for ``STORAGE_EMULATOR_HOST`` and serves
-until it is interrupted; ``GET /_kit/log`` then answers the counts as JSON, and ``POST /_kit/reset`` begins them anew.
+until it is interrupted or terminated; ``GET /_kit/log`` then answers the counts as JSON, and ``POST /_kit/reset`` begins them anew.
 
 Invariant: a fault hits exactly the requests that it was injected for, and each request that was read stands in the log once.
 """
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import signal
 import ssl
 import sys
 import threading
@@ -444,13 +445,14 @@ def main(arguments: list[str] | None = None) -> int:
         server.service.create_bucket(bucket)
     server.service.writes_a_second = chosen.write_limit
     server.tokens = set(chosen.token) if chosen.token else None
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     with server:
         sys.stdout.write(f"export STORAGE_EMULATOR_HOST={server.url}\n")
         sys.stdout.flush()
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            return 0
+        while not stop.wait(1):  # on Windows a wait without end hears no signal
+            pass
     return 0
 
 

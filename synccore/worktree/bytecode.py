@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from synccore.worktree.directory_chain import NOT_A_DIRECTORY, OPEN_DIRECTORY, names_in
+from synccore.worktree.directory_chain import NOT_A_DIRECTORY, OPEN_DIRECTORY, close_directory, names_in
 
 CACHE_NAME = b"__pycache__"
 SOURCE_SUFFIX = ".py"
@@ -77,7 +77,7 @@ def _drop(directory: int, is_stale: Callable[[str], bool]) -> None:
         for name in stale:
             _unlink_if_allowed(os.fsencode(name), cache)
     finally:
-        os.close(cache)
+        close_directory(cache)
     if len(stale) == len(names):
         _remove_if_empty(directory)
 

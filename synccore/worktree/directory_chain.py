@@ -15,14 +15,14 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-# Absent on Windows, where this module must at least import.
-_CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
+# Absent on Windows, where this module must at least import. (Python itself keeps handles from programs that it starts.)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-OPEN_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW | _CLOSE_ON_EXEC
+OPEN_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW
 # Not blocking, in case a named pipe took a file's place since it was looked at.
-OPEN_TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _NO_FOLLOW | _CLOSE_ON_EXEC
-OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOSE_ON_EXEC
-OPEN_NEW_TO_READ_BACK = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOSE_ON_EXEC
+OPEN_TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _NO_FOLLOW
+OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
+OPEN_NEW_TO_READ_BACK = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
+OPEN_TO_ADD = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW
 
 # What systems answer when a directory was to be opened and something else stands there (Linux, macOS, FreeBSD).
 NOT_A_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EMLINK})
@@ -134,7 +134,7 @@ class DirectoryChain:
     def _close_last(self) -> None:
         last = self._opened.pop()
         handle, last.handle = last.handle, _CLOSED
-        os.close(handle)
+        close_directory(handle)
 
     def _arrived(self) -> None:
         self.path = "/".join(self._parts)
@@ -145,6 +145,12 @@ def make_directory(parent: int, name: bytes) -> None:
     """Make a directory; what stands there already is left for the next step to judge."""
     with suppress(FileExistsError):
         os.mkdir(name, 0o777, dir_fd=parent)
+
+
+def close_directory(handle: int) -> None:
+    """Close a directory's handle; nothing is written through one, so that an error means nothing."""
+    with suppress(OSError):
+        os.close(handle)
 
 
 def names_in(directory: int) -> list[str]:

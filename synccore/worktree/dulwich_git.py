@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -19,18 +20,16 @@ from synccore.gitfacts import MAX_DIRTY_PATHS, GitFacts
 from synccore.ignore import RuleList, read_rules
 from synccore.problem import Problem
 from synccore.worktree.folder import is_directory, is_real_directory, looks_like_a_work_tree, read_directory
-from synccore.worktree.listing import Listing, NotARepositoryError, displayed
+from synccore.worktree.gitindex import GitIndexEntry, GitIndexError, read_git_index
+from synccore.worktree.listing import Ignoring, Listing, NotARepositoryError, Tracked, displayed
 from synccore.worktree.origin import without_credentials
 
 if TYPE_CHECKING:
     from dulwich.config import StackedConfig
-    from dulwich.index import ConflictedIndexEntry, IndexEntry
-    from dulwich.objects import ObjectID
+    from dulwich.objects import Blob, ObjectID
     from dulwich.repo import Repo
 
 _GITLINK = 0o160000
-_ASSUME_UNCHANGED = 0x8000
-_SKIP_WORKTREE = 0x4000
 _ANY_EXECUTE = 0o111
 
 
@@ -47,21 +46,6 @@ class IgnoreSource:
     name: str
     rules: RuleList
     below: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ignoring:
-    """The rule that makes git ignore a path.
-
-    Attributes:
-        source: the file that the rule stands in, for people.
-        line: its line there.
-        text: the line as written.
-    """
-
-    source: str
-    line: int
-    text: str
 
 
 @dataclass(slots=True)
@@ -99,49 +83,39 @@ class WorkTree:
         self.trusts_disk = sys.platform != "win32" and _flag(self._config, b"filemode", default=True)
         self.tracked: dict[str, int] = {}
         self.executable: set[str] = set()
-        self.unseen: set[str] = set()
+        self.entries: list[GitIndexEntry] = []
         self._skipped: dict[str, ObjectID] = {}
         self._read_index()
         self._directories = {self._key(directory) for path in self.tracked for directory in _above(path)}
         self._known = {self._key(path) for path in self.tracked}
         self._gitlinks = {self._key(path) for path, mode in self.tracked.items() if mode == _GITLINK}
 
+    def close(self) -> None:
+        """Let go of the repository's files."""
+        self.repo.close()
+
     def _key(self, path: str) -> str:
         return path.lower() if self.ignores_case else path
 
     def _read_index(self) -> None:
         """Read what is tracked, each path once, with directories of a sparse list spelled out."""
-        from dulwich.index import ConflictedIndexEntry
         from dulwich.object_store import iter_tree_contents
 
-        if next(Path(self.repo.controldir()).glob("sharedindex.*"), None) is not None:
-            _refuse(self.root, "its list of files is split (core.splitIndex)")
-        for name, entry in self._index_items():
-            path = _text(name)
-            if isinstance(entry, ConflictedIndexEntry):
-                for side in (entry.ancestor, entry.this, entry.other):
-                    if side is not None:
-                        self._track(path, side.mode)
-            elif stat.S_ISDIR(entry.mode):
-                for below in iter_tree_contents(self.repo.object_store, entry.sha):
-                    inner = path.rstrip("/") + "/" + _text(below.path)
+        id_bytes = 32 if _value(self._config, (b"extensions",), b"objectformat") == b"sha256" else 20
+        try:
+            self.entries = read_git_index(Path(self.repo.index_path()), id_bytes=id_bytes)
+        except GitIndexError as error:
+            _refuse(self.root, str(error))
+        for entry in self.entries:
+            if stat.S_ISDIR(entry.mode):
+                for below in iter_tree_contents(self.repo.object_store, _object_id(entry)):
+                    inner = entry.path + _text(below.path)
                     self._track(inner, below.mode)
                     self._skipped[inner] = below.sha
             else:
-                self._track(path, entry.mode)
-                if entry.extended_flags & _SKIP_WORKTREE:
-                    self._skipped[path] = entry.sha
-                if entry.flags & _ASSUME_UNCHANGED:
-                    self.unseen.add(path)
-        self.unseen.update(self._skipped)
-
-    def _index_items(self) -> list[tuple[bytes, IndexEntry | ConflictedIndexEntry]]:
-        from dulwich.index import Index
-
-        try:
-            return list(Index(self.repo.index_path()).items())
-        except Exception as error:  # noqa: BLE001 - dulwich has no common class for what it cannot read
-            _refuse(self.root, f"its list of files is not readable: {error}")
+                self._track(entry.path, entry.mode)
+                if entry.skip_worktree:
+                    self._skipped[entry.path] = _object_id(entry)
 
     def _track(self, path: str, mode: int) -> None:
         self.tracked[path] = mode
@@ -186,6 +160,14 @@ class WorkTree:
         key = self._key(path)
         return key not in self._directories and (key in self._gitlinks or looks_like_a_work_tree(self.top / path))
 
+    def tracked_as(self, path: str) -> Tracked:
+        """Return what *path* (relative to the root) is to the list of tracked files."""
+        whole = self.prefix + path
+        mode = self.tracked.get(whole)
+        if mode is not None:
+            return Tracked.REPOSITORY if mode == _GITLINK else Tracked.FILE
+        return Tracked.DIRECTORY if self._key(whole) in self._directories else Tracked.NOT
+
     def ignoring(self, path: str) -> Ignoring | None:
         """Return the rule that makes git ignore *path* (relative to the root), or ``None``; tracked paths are not looked at."""
         parts = (self.prefix + path).split("/")
@@ -223,10 +205,13 @@ class WorkTree:
         if mine:
             candidates.insert(0, self.top / mine)
         return tuple(
-            IgnoreSource(str(path), RuleList(read_rules(data), ignore_case=self.ignores_case), 0)
+            IgnoreSource(str(path), self._rules(data), 0)
             for path in candidates
             if (data := _read_if_file(path)) is not None
         )
+
+    def _rules(self, data: bytes) -> RuleList:
+        return RuleList(read_rules(data, ignore_case=self.ignores_case), ignore_case=self.ignores_case)
 
     def _with_ignore_file(self, prefix: str, sources: tuple[IgnoreSource, ...]) -> tuple[IgnoreSource, ...]:
         """Return *sources* and the rules of ``.gitignore`` in *prefix*, if it has one.
@@ -239,8 +224,7 @@ class WorkTree:
             data = self.repo.object_store[self._skipped[name]].as_raw_string()
         if not data:
             return sources
-        rules = RuleList(read_rules(data), ignore_case=self.ignores_case)
-        return (*sources, IgnoreSource(name, rules, len(_bytes(prefix))))
+        return (*sources, IgnoreSource(name, self._rules(data), len(_bytes(prefix))))
 
 
 class DulwichListing:
@@ -258,7 +242,10 @@ class DulwichListing:
         Raises:
             NotARepositoryError: the repository around the root ignores it.
         """
-        tree = self._tree
+        with closing(self._tree) as tree:
+            return self._list(tree)
+
+    def _list(self, tree: WorkTree) -> Listing:
         cut = len(tree.prefix)
         problems: list[Problem] = []
         found = tree.walk(ignored=self._left_out, problems=problems)
@@ -278,6 +265,24 @@ class DulwichListing:
             listing.executable = frozenset(path[cut:] for path in tree.executable & tracked.keys())
         return listing
 
+    def drop(self) -> None:
+        """Let go of the repository's files."""
+        self._tree.close()
+
+
+def open_rules(root: Path, *, nested: bool) -> WorkTree:
+    """Open *root* to ask about single paths.
+
+    Raises:
+        NotARepositoryError: there is no repository, or it ignores *root*.
+        WorktreeError: only git itself can read it.
+    """
+    tree = WorkTree(root, nested=nested)
+    if tree.root_is_ignored() and not any(path.startswith(tree.prefix) for path in tree.tracked):
+        tree.close()
+        raise NotARepositoryError("the repository around it ignores it")
+    return tree
+
 
 def read_facts(root: Path) -> GitFacts:
     """Read the commit, branch and origin of *root*'s repository, and what differs from the commit below *root*.
@@ -286,11 +291,13 @@ def read_facts(root: Path) -> GitFacts:
         NotARepositoryError: there is no repository, or it ignores *root*.
         WorktreeError: only git itself can read it.
     """
+    with closing(open_rules(root, nested=False)) as tree:
+        return _facts(tree)
+
+
+def _facts(tree: WorkTree) -> GitFacts:
     from dulwich.refs import Ref
 
-    tree = WorkTree(root, nested=False)
-    if tree.root_is_ignored() and not any(path.startswith(tree.prefix) for path in tree.tracked):
-        raise NotARepositoryError("the repository around it ignores it")
     repo = tree.repo
     try:
         commit: bytes | None = repo.head()
@@ -298,10 +305,7 @@ def read_facts(root: Path) -> GitFacts:
         commit = None
     target = repo.refs.read_ref(Ref(b"HEAD")) or b""
     branch = target.removeprefix(b"ref: refs/heads/") if target.startswith(b"ref: refs/heads/") else None
-    try:
-        origin: bytes | None = repo.get_config_stack().get((b"remote", b"origin"), b"url")
-    except KeyError:
-        origin = None
+    origin = _value(repo.get_config_stack(), (b"remote", b"origin"), b"url")
     cut = len(tree.prefix)
     dirty = sorted({path[cut:] for path in _dirty(tree, commit) if path.startswith(tree.prefix)})
     return GitFacts(
@@ -315,28 +319,80 @@ def read_facts(root: Path) -> GitFacts:
 
 def _dirty(tree: WorkTree, commit: bytes | None) -> Iterator[str]:
     """Yield the paths, from the top, that differ from *commit* in git's list or on the disk."""
-    from dulwich.index import ConflictedIndexEntry, Index, get_unstaged_changes
-
-    repo = tree.repo
-    committed = _committed(repo, commit)
-    index = Index(repo.index_path())
-    for name, entry in index.items():
-        if isinstance(entry, ConflictedIndexEntry) or (
-            not stat.S_ISDIR(entry.mode) and committed.get(name) != (entry.mode, entry.sha)
-        ):
-            yield _text(name)
-    yield from {_text(name) for name in committed}.difference(tree.tracked)
-    normalizer = repo.get_blob_normalizer()
-    for name in get_unstaged_changes(index, str(tree.top), normalizer.checkin_normalize):
-        path = _text(name)
-        if path not in tree.unseen and path in tree.tracked:
-            yield path
+    committed = _committed(tree.repo, commit)
+    normalize = tree.repo.get_blob_normalizer().checkin_normalize
+    listed_ns = _modified_ns(Path(tree.repo.index_path()))
+    for entry in tree.entries:
+        if stat.S_ISDIR(entry.mode):
+            continue
+        is_staged = entry.stage or entry.intent_to_add or committed.get(entry.path) != (entry.mode, _object_id(entry))
+        is_looked_at = not entry.assume_unchanged and not entry.skip_worktree
+        if is_staged or (is_looked_at and _is_edited(tree, entry, listed_ns, normalize)):
+            yield entry.path
+    yield from committed.keys() - tree.tracked.keys()
     found = tree.walk(ignored=False, problems=[])
     yield from found.untracked
     yield from found.nested
 
 
-def _committed(repo: Repo, commit: bytes | None) -> dict[bytes, tuple[int, bytes]]:
+def _is_edited(tree: WorkTree, entry: GitIndexEntry, listed_ns: int, normalize: Callable[[Blob, bytes], Blob]) -> bool:
+    """Tell whether the disk has something else at *entry* than git's list says, as git itself tells.
+
+    Another size than was listed is an edit, even where a conversion of line ends would undo it. No listed size is none.
+    A file as new as the list may have changed in the same instant that it was listed, so its content is looked at.
+    """
+    from dulwich.objects import Blob
+
+    path = tree.top / entry.path
+    try:
+        found = path.lstat()
+        if entry.mode == _GITLINK:
+            return not stat.S_ISDIR(found.st_mode) or _head(path) not in {None, _object_id(entry)}
+        if _has_another_form(tree, entry, found):
+            return True
+        if entry.modified == divmod(found.st_mtime_ns, 10**9) and found.st_mtime_ns < listed_ns and entry.size_bytes:
+            return False
+        data = os.fsencode(path.readlink()) if stat.S_ISLNK(found.st_mode) else path.read_bytes()
+    except OSError:
+        return True
+    blob = Blob.from_string(data)
+    if not stat.S_ISLNK(found.st_mode):
+        blob = normalize(blob, _bytes(entry.path))
+    return blob.id != _object_id(entry)
+
+
+def _has_another_form(tree: WorkTree, entry: GitIndexEntry, found: os.stat_result) -> bool:
+    if stat.S_IFMT(found.st_mode) != stat.S_IFMT(entry.mode):
+        return True
+    if entry.size_bytes and entry.size_bytes != found.st_size % 2**32:
+        return True
+    return (
+        tree.trusts_disk
+        and not stat.S_ISLNK(found.st_mode)
+        and bool(found.st_mode & stat.S_IXUSR) != bool(entry.mode & stat.S_IXUSR)
+    )
+
+
+def _head(directory: Path) -> bytes | None:
+    """Return the commit that the repository in *directory* stands on; ``None`` where there is none."""
+    from dulwich.errors import NotGitRepository
+    from dulwich.repo import Repo
+
+    try:
+        with closing(Repo(str(directory))) as repo:
+            return repo.head()
+    except (NotGitRepository, KeyError):
+        return None
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _committed(repo: Repo, commit: bytes | None) -> dict[str, tuple[int, bytes]]:
     """Return the mode and object of every path of *commit*."""
     from dulwich.object_store import iter_tree_contents
     from dulwich.objects import Commit
@@ -344,7 +400,7 @@ def _committed(repo: Repo, commit: bytes | None) -> dict[bytes, tuple[int, bytes
     found = repo[commit] if commit is not None else None
     if not isinstance(found, Commit):
         return {}
-    return {entry.path: (entry.mode, entry.sha) for entry in iter_tree_contents(repo.object_store, found.tree)}
+    return {_text(entry.path): (entry.mode, entry.sha) for entry in iter_tree_contents(repo.object_store, found.tree)}
 
 
 def _open(root: Path, top: Path) -> Repo:
@@ -370,6 +426,19 @@ def _flag(config: StackedConfig, name: bytes, *, default: bool) -> bool:
         return bool(config.get_boolean((b"core",), name, default))
     except ValueError:
         return default
+
+
+def _value(config: StackedConfig, section: tuple[bytes, ...], name: bytes) -> bytes | None:
+    try:
+        return config.get(section, name)
+    except KeyError:
+        return None
+
+
+def _object_id(entry: GitIndexEntry) -> ObjectID:
+    from dulwich.objects import ObjectID
+
+    return ObjectID(entry.object_id.hex().encode())
 
 
 def _text(data: bytes) -> str:

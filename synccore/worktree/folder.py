@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from synccore.ignore import PLAIN_FOLDER_EXCLUSION, PathRules, Rule, RuleList, always_left_out, read_rules
+from synccore.ignore import PLAIN_FOLDER_EXCLUSION, PathRules, RuleList, always_left_out, read_rules
 from synccore.problem import Problem
 from synccore.worktree.listing import Listing, unreadable_directory
 
@@ -38,6 +38,7 @@ class FolderListing:
     def finish(self) -> Listing:
         """Walk the folder and return its list. Sockets, pipes and devices are in it: whoever reads them reports them."""
         listing = Listing(executable=frozenset() if sys.platform == "win32" else None)
+        files: list[str] = []
         rules = plain_folder_rules()
         waiting = [""]
         while waiting:
@@ -53,14 +54,21 @@ class FolderListing:
                 continue
             for entry in entries:
                 path = prefix + entry.name
+                if entry.name == ".git":
+                    continue
                 if is_directory(entry):
                     if self._is_wanted(path, rules):
                         waiting.append(path + "/")
-                elif rules.decide(path) is None:
-                    listing.taken.append(path)
-                elif self._left_out:
-                    listing.left_out.append(path)
+                else:
+                    files.append(path)
+        decisions = rules.decide_all(files)
+        listing.taken = [path for path, rule in zip(files, decisions, strict=True) if rule is None]
+        if self._left_out:
+            listing.left_out = [path for path, rule in zip(files, decisions, strict=True) if rule is not None]
         return listing
+
+    def drop(self) -> None:
+        """Do nothing: nothing runs before `finish`."""
 
     def _is_wanted(self, path: str, rules: PathRules) -> bool:
         if always_left_out(path) or self._pruned(path):
@@ -71,11 +79,6 @@ class FolderListing:
 def plain_folder_rules() -> PathRules:
     """Return the default exclusion of folders without git, as rules."""
     return PathRules(RuleList(PLAIN_FOLDER_RULES))
-
-
-def default_exclusion(path: str) -> Rule | None:
-    """Return the rule of the default exclusion that leaves out *path* in a plain folder, or ``None``."""
-    return plain_folder_rules().decide(path)
 
 
 def read_directory(root: Path, prefix: str, problems: list[Problem]) -> list[os.DirEntry[str]]:
@@ -123,7 +126,7 @@ def looks_like_a_work_tree(directory: Path) -> bool:
 def git_directory(directory: Path) -> Path | None:
     """Return the repository that ``.git`` in *directory* is or names; ``None`` where there is none that could be used."""
     inside = directory / ".git"
-    if inside.is_file():
+    if os.path.isfile(inside):
         try:
             text = os.fsdecode(inside.read_bytes())
         except OSError:
@@ -139,5 +142,6 @@ def is_git_directory(path: Path) -> bool:
     common = path
     with suppress(OSError):
         common = path / os.fsdecode((path / "commondir").read_bytes()).strip()
-    head = path / "HEAD"
-    return (head.is_file() or head.is_symlink()) and (common / "objects").is_dir() and (common / "refs").is_dir()
+    # These say no where they may not look; the methods of Path raise.
+    has_head = os.path.isfile(path / "HEAD") or os.path.islink(path / "HEAD")
+    return has_head and os.path.isdir(common / "objects") and os.path.isdir(common / "refs")

@@ -1,7 +1,7 @@
 """Git as a program: which files it would take, and what it says of the commit below them.
 
-Invariant: git is only asked, never told: no call of this module writes to a repository, takes its locks or starts its
-filters, and the caller's ``GIT_*`` variables cannot turn a question to another repository.
+Invariant: git is only asked, never told: no call of this module writes to a repository or takes its locks, and the
+caller's ``GIT_*`` variables cannot turn a question to another repository.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from synccore.errors import ErrorKind, WorktreeError
 from synccore.gitfacts import MAX_DIRTY_PATHS, GitFacts
 from synccore.problem import Problem
 from synccore.worktree.folder import is_real_directory, looks_like_a_work_tree
-from synccore.worktree.listing import Listing, NoGitProgramError, NotARepositoryError, displayed, unreadable_directory
+from synccore.worktree.listing import (
+    Ignoring,
+    Listing,
+    NoGitProgramError,
+    NotARepositoryError,
+    Tracked,
+    displayed,
+    unreadable_directory,
+)
 from synccore.worktree.origin import without_credentials
 
 _WINDOWS = sys.platform == "win32"
@@ -40,20 +48,27 @@ _EXECUTABLE_MODE = "100755"
 class Question:
     """One running git process, started at once so that several can work side by side.
 
+    Args:
+        root: where git is started.
+        arguments: what it is asked.
+        nested: whether it must not look for a repository above *root*.
+        given: what it reads from its standard input.
+
     Raises:
         NoGitProgramError: git is not installed.
     """
 
-    __slots__ = ("_process", "_root")
+    __slots__ = ("_given", "_process", "_root")
 
-    def __init__(self, root: Path, *arguments: str, nested: bool = False) -> None:
+    def __init__(self, root: Path, *arguments: str, nested: bool = False, given: str | None = None) -> None:
         self._root = root
+        self._given = None if given is None else given.encode("utf-8", "surrogateescape")
         try:
             self._process = subprocess.Popen(  # noqa: S603 - a fixed program with arguments of our own
                 ["git", *arguments],  # noqa: S607 - the user's own git, wherever it is installed
                 cwd=root,
                 env=_environment(ceiling=root.parent if nested else None),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
@@ -80,13 +95,14 @@ class Question:
 
     def outcome(self) -> tuple[int, str, str]:
         """Wait, and return the exit code, the output and the errors."""
-        out, errors = self._process.communicate()
+        out, errors = self._process.communicate(self._given)
         return self._process.returncode, _text(out), _text(errors)
 
     def drop(self) -> None:
-        """End the process and forget its answer."""
-        self._process.kill()
-        self._process.communicate()
+        """End the process if it still runs, and forget its answer."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()
 
 
 def _text(data: bytes) -> str:
@@ -190,15 +206,9 @@ class GitListing:
             NotARepositoryError, NoGitProgramError: another lister must do it.
             WorktreeError: git refused.
         """
-        try:
-            out, errors = self._list.answer()
-            if not out:
-                _refuse_if_ignored(self._root)
-        except BaseException:
-            for other in (self._trusts_disk, self._ignored):
-                if other is not None:
-                    other.drop()
-            raise
+        out, errors = self._list.answer()
+        if not out:
+            _refuse_if_ignored(self._root)
         trusts_disk = self._trusts_disk is not None and self._trusts_disk.outcome()[1].strip() != "false"
         listing = _read_list(out, self._root, trusts_disk=trusts_disk)
         if self._ignored is not None:
@@ -208,6 +218,12 @@ class GitListing:
                 (listing.nested_left_out if path.endswith("/") else listing.left_out).append(path.rstrip("/"))
         listing.problems.extend(_unreadable_directories(errors))
         return listing
+
+    def drop(self) -> None:
+        """End what still runs."""
+        for question in (self._list, self._trusts_disk, self._ignored):
+            if question is not None:
+                question.drop()
 
 
 def _read_list(out: str, root: Path, *, trusts_disk: bool) -> Listing:
@@ -239,11 +255,55 @@ def _unreadable_directories(errors: str) -> list[Problem]:
 
 
 def _refuse_if_ignored(root: Path) -> None:
-    """Refuse a *root* that the repository around it ignores: that has no say over what is in it."""
+    """Refuse a *root* with nothing tracked that the repository around it ignores: that has no say over what is in it."""
     if looks_like_a_work_tree(root):
         return
-    if Question(root, "check-ignore", "-q", ".").outcome()[0] == 0:
+    # Asked from above: asked for ".", git holds patterns such as "*" against an empty name. And without what is tracked:
+    # git would take the name for a pattern to look that up.
+    place = root.resolve()
+    ignored = Question(place.parent, "check-ignore", "--no-index", "-q", "--", f"./{place.name}").outcome()[0] == 0
+    if ignored and not Question(root, "ls-files", "-z", "--cached").answer()[0]:
         raise NotARepositoryError("the repository around it ignores it")
+
+
+class GitRules:
+    """What git thinks of single paths of the work tree that *root* is or lies in.
+
+    Raises:
+        NoGitProgramError, NotARepositoryError, WorktreeError: as for a list.
+    """
+
+    def __init__(self, root: Path, *, nested: bool) -> None:
+        self._root = root
+        self._nested = nested
+        Question(root, "rev-parse", "--is-inside-work-tree", nested=nested).answer()
+        if not nested:
+            _refuse_if_ignored(root)
+
+    def close(self) -> None:
+        """Do nothing: no process outlives its question."""
+
+    def tracked_as(self, path: str) -> Tracked:
+        """Return what *path* (relative to the root) is to the list of tracked files."""
+        question = Question(self._root, "--literal-pathspecs", "ls-files", "-z", "-s", "--", path, nested=self._nested)
+        lines = question.answer()[0].split("\0")[:-1]
+        if not lines:
+            return Tracked.NOT
+        if lines[0].partition("\t")[2] != path:
+            return Tracked.DIRECTORY
+        return Tracked.REPOSITORY if lines[0].startswith(_GITLINK_MODE) else Tracked.FILE
+
+    def ignoring(self, path: str) -> Ignoring | None:
+        """Return the rule that makes git ignore *path*, or ``None``; that it may be tracked is not looked at."""
+        arguments = ("check-ignore", "-v", "-z", "--no-index", "--stdin")
+        question = Question(self._root, *arguments, nested=self._nested, given=f"./{path}\0")
+        code, out, errors = question.outcome()
+        if code == 1:
+            return None
+        if code:
+            _refuse(self._root, code, errors)
+        source, line, text, *_ = out.split("\0")
+        return None if text.startswith("!") else Ignoring(displayed(source), int(line), displayed(text))
 
 
 def ask_facts(root: Path) -> GitFacts:

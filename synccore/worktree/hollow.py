@@ -9,7 +9,7 @@ import errno
 import os
 
 from synccore.worktree.bytecode import CACHE_NAME, drop_orphaned, holds_only_compiled
-from synccore.worktree.directory_chain import NOT_A_DIRECTORY, OPEN_DIRECTORY, names_in
+from synccore.worktree.directory_chain import NOT_A_DIRECTORY, OPEN_DIRECTORY, close_directory, names_in
 from synccore.worktree.temporary import TemporaryNames
 
 # It filled up meanwhile, somebody took it away or put something else there, it is the root of a mounted file system, or it
@@ -28,7 +28,7 @@ def remove_if_emptied(parent: int, name: bytes, handle: int, names: TemporaryNam
     if _rmdir(parent, name):
         return True
     inside = names_in(handle)
-    if not all(child.encode("utf-8", "surrogateescape") == CACHE_NAME or names.is_left_over(child) for child in inside):
+    if not all(os.fsencode(child) == CACHE_NAME or names.is_left_over(child) for child in inside):
         return False
     for child in inside:
         names.remove_left_over(handle, child)
@@ -51,7 +51,7 @@ def remove_if_hollow(parent: int, name: bytes, names: TemporaryNames) -> bool:
     try:
         return _is_hollow(handle, names) and _clear(handle, names) and _rmdir(parent, name)
     finally:
-        os.close(handle)
+        close_directory(handle)
 
 
 def _is_hollow(handle: int, names: TemporaryNames) -> bool:
@@ -70,7 +70,7 @@ def _is_hollow_child(parent: int, name: bytes, names: TemporaryNames) -> bool:
     try:
         return (name == CACHE_NAME and holds_only_compiled(handle)) or _is_hollow(handle, names)
     finally:
-        os.close(handle)
+        close_directory(handle)
 
 
 def _clear(handle: int, names: TemporaryNames) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -92,7 +93,7 @@ class LargeFile:
             finally:
                 self._leave()
             self._check(found, digest)
-            self._end()
+            self._with_disk("close", self._end)
             outcome = self._appear(digest)
             self._is_settled = True
         except BaseException:
@@ -102,7 +103,8 @@ class LargeFile:
 
     def abandon(self) -> None:
         """Give the file up and leave nothing of it; does nothing to one that is finished."""
-        self._end()
+        with suppress(OSError):
+            self._end()
         if not self._is_settled:
             self._is_settled = True
             self._with_disk("remove the unfinished", self._vanish)
@@ -134,7 +136,7 @@ class LargeFile:
     def _write_at(self, offset: int, data: bytes | memoryview) -> None:
         rest = memoryview(data)
         while rest:
-            written = os.pwrite(self._handle, rest, offset)
+            written = os.pwrite(self._handle, rest, offset)  # type: ignore[attr-defined,unused-ignore] # not on Windows
             offset += written
             rest = rest[written:]
 
@@ -153,7 +155,9 @@ class LargeFile:
     def _leave(self) -> None:
         with self._lock:
             self._at_work -= 1
-            self._close_if_idle()
+            # It closes here only after the file was given up.
+            with suppress(OSError):
+                self._close_if_idle()
 
     def _end(self) -> None:
         """Let no more writes begin."""

@@ -6,6 +6,7 @@ Invariant: paths are text relative to that place, with ``/``; bytes that are no 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from synccore.problem import Problem, ProblemKind
 
@@ -30,6 +31,30 @@ class Listing:
     nested_left_out: list[str] = field(default_factory=list)
     executable: frozenset[str] | None = None
     problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignoring:
+    """The rule that makes git ignore a path.
+
+    Attributes:
+        source: the file that the rule stands in, for people.
+        line: its line there.
+        text: the line as written.
+    """
+
+    source: str
+    line: int
+    text: str
+
+
+class Tracked(Enum):
+    """What a path is to git's list of tracked files."""
+
+    NOT = "not tracked"
+    FILE = "a file or link"
+    DIRECTORY = "a directory with tracked files"
+    REPOSITORY = "a gitlink"
 
 
 class NotARepositoryError(Exception):

@@ -115,7 +115,7 @@ class TreeLock:
     def _open(self) -> int:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
             return os.open(self._path, flags, 0o666)
         except OSError as error:
             raise worktree_error(error, self._path, "open the lock file") from error

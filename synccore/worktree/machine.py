@@ -72,6 +72,10 @@ class State:
     version: Version | None
     trees: dict[str, TreeState] = field(default_factory=dict)
 
+    def kept(self, home: Path) -> dict[str, TreeState]:
+        """Return the trees without those that are no longer synchronised and that somebody has removed from *home*."""
+        return {repo: tree for repo, tree in self.trees.items() if not tree.is_stopped or (home / repo).is_dir()}
+
 
 class MachineMemory:
     """Reads and writes what is remembered under *home*."""
@@ -176,6 +180,12 @@ class MachineMemory:
                 for path in folder.iterdir():
                     if path.name not in needed:
                         path.unlink()
+
+    def sweep(self) -> None:
+        """Remove what a killed writer left of files in the making; the caller holds the lock."""
+        with suppress(OSError):
+            for path in (*self._area.glob("*.tmp"), *self._area.glob("begun/*.tmp")):
+                path.unlink()
 
     def begun(self, repo: str) -> bytes | None:
         """Return the note that an unfinished run has left about *repo*."""

@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from synccore.digest import Digest, digest_of
@@ -20,7 +20,11 @@ Known = tuple[FileKind, Digest]
 """A content by which we recognise our own work: its kind and the SHA-256 of its bytes or of the link's text."""
 
 _SLICE_BYTES = 1 << 20
-_LOOKS = 3
+
+# It may not be read; or it went away, or became something else (a link, a directory, a pipe), since its status was taken.
+_CANNOT_BE_TOLD = (
+    frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.EINVAL, errno.ENXIO, errno.EISDIR}) | NOT_A_DIRECTORY
+)
 
 
 class Occupant(NamedTuple):
@@ -28,8 +32,8 @@ class Occupant(NamedTuple):
 
     Attributes:
         status: of the thing itself, not of what a link points to.
-        match: which of the contents that were asked about it is; ``None`` if none of them, or if it cannot be told
-            (unreadable, or it does not hold still), which is to be taken for somebody's edit.
+        match: which of the contents that were asked about it is; ``None`` if none of them, or if it cannot be told, which
+            is to be taken for somebody's edit.
     """
 
     status: os.stat_result
@@ -50,27 +54,30 @@ class Occupant(NamedTuple):
 def look(directory: int, name: bytes, candidates: Collection[Known]) -> Occupant | None:
     """Look at *name* in the open *directory*; ``None`` if there is nothing.
 
-    A file is read only if its kind is that of a candidate: a large file that cannot be ours costs nothing.
+    A file is read only if its kind is that of a candidate: a large file that cannot be ours costs nothing. What is read
+    may be younger than the status, and never older: whoever acts on it asks `is_still` first.
     """
-    status = None
-    for _ in range(_LOOKS):
-        try:
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        if stat.S_ISREG(status.st_mode):
-            kind = FileKind.EXECUTABLE if status.st_mode & stat.S_IXUSR else FileKind.FILE
-            digest, after = _file_digest(directory, name, status) if _has(candidates, kind) else (None, status)
-        elif stat.S_ISLNK(status.st_mode):
-            kind = FileKind.SYMLINK
-            digest, after = _link_digest(directory, name, status) if _has(candidates, kind) else (None, status)
-        else:
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(status.st_mode):
+        kind = FileKind.EXECUTABLE if status.st_mode & stat.S_IXUSR else FileKind.FILE
+        read: Callable[[int, bytes, int], Digest] = _file_digest
+    elif stat.S_ISLNK(status.st_mode):
+        kind = FileKind.SYMLINK
+        read = _link_digest
+    else:
+        return Occupant(status, None)
+    if not any(candidate is kind for candidate, _ in candidates):
+        return Occupant(status, None)
+    try:
+        digest = read(directory, name, status.st_size)
+    except OSError as error:
+        if error.errno in _CANNOT_BE_TOLD:
             return Occupant(status, None)
-        if after is not None and same_state(status, after):
-            if digest is not None and (kind, digest) in candidates:
-                return Occupant(status, (kind, digest))
-            return Occupant(status, None)
-    return Occupant(status, None) if status is not None else None
+        raise
+    return Occupant(status, (kind, digest) if (kind, digest) in candidates else None)
 
 
 def is_still(directory: int, name: bytes, seen: Occupant) -> bool:
@@ -98,26 +105,6 @@ def same_state(one: os.stat_result, other: os.stat_result) -> bool:
     )
 
 
-def _has(candidates: Collection[Known], kind: FileKind) -> bool:
-    return any(candidate is kind for candidate, _ in candidates)
-
-
-def _file_digest(directory: int, name: bytes, status: os.stat_result) -> tuple[Digest | None, os.stat_result | None]:
-    """Return a file's digest and its status after the reading; no status if it went away or is a file no longer."""
-    try:
-        handle = os.open(name, OPEN_TO_READ, dir_fd=directory)
-    except PermissionError:
-        return None, status
-    except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENXIO} or error.errno in NOT_A_DIRECTORY:
-            return None, None
-        raise
-    try:
-        return digest_of_open_file(handle, status.st_size), os.fstat(handle)
-    finally:
-        os.close(handle)
-
-
 def digest_of_open_file(handle: int, size_bytes: int) -> Digest:
     """Hash an open file from where its handle stands to its end; *size_bytes* is the size to expect."""
     # One byte more than expected: a small file is known to have ended without a second call.
@@ -130,10 +117,13 @@ def digest_of_open_file(handle: int, size_bytes: int) -> Digest:
     return Digest(running.digest())
 
 
-def _link_digest(directory: int, name: bytes, status: os.stat_result) -> tuple[Digest | None, os.stat_result | None]:
+def _file_digest(directory: int, name: bytes, size_bytes: int) -> Digest:
+    handle = os.open(name, OPEN_TO_READ, dir_fd=directory)
     try:
-        return digest_of(os.readlink(name, dir_fd=directory)), status
-    except OSError as error:
-        if error.errno in {errno.ENOENT, errno.EINVAL}:
-            return None, None
-        raise
+        return digest_of_open_file(handle, size_bytes)
+    finally:
+        os.close(handle)
+
+
+def _link_digest(directory: int, name: bytes, _: int) -> Digest:
+    return digest_of(os.readlink(name, dir_fd=directory))

@@ -9,7 +9,13 @@ import errno
 import os
 import stat
 
-from synccore.worktree.directory_chain import OPEN_DIRECTORY, OPEN_NEW_TO_READ_BACK, OPEN_TO_READ, names_in
+from synccore.worktree.directory_chain import (
+    OPEN_DIRECTORY,
+    OPEN_NEW_TO_READ_BACK,
+    OPEN_TO_READ,
+    close_directory,
+    names_in,
+)
 from synccore.worktree.occupant import digest_of_open_file, same_state
 from synccore.worktree.temporary import write_all
 
@@ -55,9 +61,9 @@ def _carry_directory(source: int, name: bytes, target: int, new_name: bytes) -> 
             for child in map(os.fsencode, names_in(inside)):
                 relocate(inside, child, new_inside, child)
         finally:
-            os.close(new_inside)
+            close_directory(new_inside)
     finally:
-        os.close(inside)
+        close_directory(inside)
     os.rmdir(name, dir_fd=source)
 
 

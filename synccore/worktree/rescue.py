@@ -12,7 +12,7 @@ and never a file about which nothing is known. The move itself is the save.
 
 from __future__ import annotations
 
-import itertools
+import errno
 import os
 import threading
 import time
@@ -23,8 +23,16 @@ from pathlib import Path
 
 from synccore.digest import Digest, digest_from_hex
 from synccore.treepath import TreePath
-from synccore.worktree.directory_chain import NOT_A_DIRECTORY, OPEN_DIRECTORY, DirectoryChain
+from synccore.worktree.directory_chain import (
+    NOT_A_DIRECTORY,
+    OPEN_DIRECTORY,
+    OPEN_TO_ADD,
+    DirectoryChain,
+    close_directory,
+)
+from synccore.worktree.disk_error import worktree_error
 from synccore.worktree.relocation import relocate
+from synccore.worktree.temporary import write_all
 
 AREA = ".rescued"
 _LINES = ".jsonl"
@@ -83,77 +91,98 @@ class RescueFolder:
         """Move *name* of the open *directory*, which is *path* of *repo*, into the rescue area.
 
         Raises:
-            OSError: it could not be moved and is where it was; `FileNotFoundError` also if it is gone.
+            FileNotFoundError: there is nothing under that name (any more).
+            WorktreeError: it could not be moved and is where it was.
         """
         with self._lock:
             while True:
-                if self._folder is None:
-                    self._folder = self._new_folder()
-                saved_as = self._area / self._folder / repo / path
+                folder = self._folder or self._new_folder()
                 rescued = Rescued(
                     repo=repo,
                     path=path,
-                    saved_as=saved_as,
+                    saved_as=self._area / folder / repo / path,
                     reason=reason,
                     when_ns=self._now_ns(),
                     replaced_by=replaced_by,
                 )
-                if self._place(directory, name, rescued):
+                try:
+                    is_saved = self._place(directory, name, folder, rescued)
+                except OSError as error:
+                    if isinstance(error, FileNotFoundError) and not _exists(directory, name):
+                        raise
+                    raise worktree_error(error, rescued.saved_as, "save somebody's edit as") from error
+                if is_saved:
                     self._saved.append(rescued)
                     return rescued
                 self._folder = None
 
     def _new_folder(self) -> str:
         """Make the folder of this second, which nobody else has made, and return its name."""
-        self._area.mkdir(parents=True, exist_ok=True)
         stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime(self._now_ns() // 10**9))
-        for count in itertools.count(1):
-            name = stamp if count == 1 else f"{stamp}-{count}"
+        try:
+            self._area.mkdir(parents=True, exist_ok=True)
+            area = os.open(self._area, OPEN_DIRECTORY)
             try:
-                (self._area / name).mkdir()
-            except FileExistsError:
-                continue
-            return name
-        raise AssertionError  # pragma: no cover - the count has no end
+                count = 1
+                while not _is_made(area, name := stamp if count == 1 else f"{stamp}-{count}"):
+                    count += 1
+            finally:
+                close_directory(area)
+        except OSError as error:
+            raise worktree_error(error, self._area, "make a rescue folder in") from error
+        self._folder = name
+        return name
 
-    def _place(self, directory: int, name: bytes, rescued: Rescued) -> bool:
-        """Move it to its place; ``False`` if something was saved under that name before."""
-        folder = self._area / (self._folder or "")
-        chain = DirectoryChain(os.open(folder, OPEN_DIRECTORY))
+    def _place(self, directory: int, name: bytes, folder: str, rescued: Rescued) -> bool:
+        """Move it to its place; ``False`` if something was saved under that name before, or the folder is gone."""
+        area = os.open(self._area, OPEN_DIRECTORY)
+        chain = DirectoryChain(area)
         try:
             try:
+                chain.descend(folder)
                 for part in [rescued.repo, *rescued.path.parts[:-1]]:
                     chain.descend_or_make(part)
             except OSError as error:
-                if error.errno in NOT_A_DIRECTORY:
+                if error.errno == errno.ENOENT or error.errno in NOT_A_DIRECTORY:
                     return False
                 raise
             place, target = rescued.path.name.encode(), chain.here.handle
             if _exists(target, place):
                 return False
-            self._note(rescued)
+            _note(area, f"{folder}{_LINES}", rescued)
             relocate(directory, name, target, place)
         finally:
             chain.close()
         return True
 
-    def _note(self, rescued: Rescued) -> None:
-        import json
 
-        facts = {
-            "repo": rescued.repo,
-            "path": rescued.path,
-            "reason": rescued.reason.value,
-            "when_ns": rescued.when_ns,
-            "replaced_by": rescued.replaced_by.hex() if rescued.replaced_by is not None else None,
-        }
-        line = json.dumps(facts, ensure_ascii=True) + "\n"
-        with (self._area / f"{self._folder}{_LINES}").open("a", encoding="ascii") as lines:
-            lines.write(line)
+def _note(area: int, lines: str, rescued: Rescued) -> None:
+    import json
+
+    facts = {
+        "repo": rescued.repo,
+        "path": rescued.path,
+        "reason": rescued.reason.value,
+        "when_ns": rescued.when_ns,
+        "replaced_by": rescued.replaced_by.hex() if rescued.replaced_by is not None else None,
+    }
+    handle = os.open(lines, OPEN_TO_ADD, 0o666, dir_fd=area)
+    try:
+        write_all(handle, (json.dumps(facts) + "\n").encode("ascii"))
+    finally:
+        os.close(handle)
+
+
+def _is_made(area: int, name: str) -> bool:
+    try:
+        os.mkdir(name, dir_fd=area)
+    except FileExistsError:
+        return False
+    return True
 
 
 def rescued_under(home: Path) -> list[Rescued]:
-    """Read back what was ever saved under *home* and is still there, oldest folder first.
+    """Read back what was ever saved under *home* and is still there, oldest first.
 
     Lines that cannot be read (a crash can cut the last one) are left out, as are those whose file is gone.
     """
@@ -164,7 +193,7 @@ def rescued_under(home: Path) -> list[Rescued]:
             rescued = _read_line(line, folder)
             if rescued is not None and os.path.lexists(rescued.saved_as):
                 found.append(rescued)
-    return found
+    return sorted(found, key=lambda rescued: rescued.when_ns)
 
 
 def _read_line(line: str, folder: Path) -> Rescued | None:

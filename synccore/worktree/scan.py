@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,11 +127,13 @@ def read_content(root: Path, unread: Unread) -> Content:
         OSError: it cannot be read.
     """
     full = os.path.join(root, unread.path)
+    read = _read_link if unread.kind is FileKind.SYMLINK else _read_file
     for _ in range(_ATTEMPTS):
-        if unread.kind is FileKind.SYMLINK:
-            data, found = _read_link(full)
-        else:
-            data, found = _read_file(full)
+        data, found = read(full)
+        if found is not None and found.is_racy(time.time_ns()):
+            # Written within the last tick of the kernel's clock: a change during the read would bear the same time.
+            again, found = read(full)
+            found = found if again == data else None
         if found is not None:
             entry = Entry(unread.kind, len(data), Digest(hashlib.sha256(data).digest()))
             return Content(unread.path, entry, data, found)

@@ -11,7 +11,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -67,6 +67,8 @@ class Selection:
 class _Pending(Protocol):
     def finish(self) -> Listing: ...
 
+    def drop(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -97,7 +99,7 @@ class _Gathered:
 def select(root: Path, *, exclusion: str | None = None, lister: Lister = Lister.AUTO) -> Selection:
     """List the files below *root* that take part.
 
-    Python's own share, beside git's (see `GitListing`), is about 12 ms for 5,000 files and 75 ms for 30,000.
+    It takes 15 ms for 5,000 files and 75 ms for 30,000, half of it git's own (see `GitListing`).
 
     Args:
         root: the top of the tree: a git work tree, a directory in one, or a plain folder.
@@ -112,12 +114,13 @@ def select(root: Path, *, exclusion: str | None = None, lister: Lister = Lister.
     root = absolute(root)
     rules = synccodeignore(root)
     excluded = compile_exclusion(exclusion) if exclusion else None
-    gathered = _gather(root, rules, lister)
+    gathered = _gather(_Manner(root, lister, rules))
     taken = gathered.taken
     if rules is not None or excluded is not None:
-        taken = [path for path in taken if not leaves_out(path, rules, excluded)]
+        taken = _wanted(taken, rules, excluded)
     if rules is not None and rules.takes_back:
-        taken += [path for path in gathered.left_out if (rule := rules.decide(path)) is not None and rule.negated]
+        judged = zip(gathered.left_out, rules.decide_all(gathered.left_out), strict=True)
+        taken += [path for path, rule in judged if rule is not None and rule.negated]
     paths, problems = _buildable(_reachable(root, _ever_wanted(sorted(set(taken)))))
     return Selection(
         paths=tuple(paths),
@@ -134,7 +137,7 @@ def git_facts(root: Path, *, lister: Lister = Lister.AUTO) -> GitFacts | None:
         WorktreeError: there is no such directory, or git refuses to read it.
     """
     root = absolute(root)
-    if _work_tree_around(root) is None:
+    if work_tree_around(root) is None:
         return None
     try:
         if lister is not Lister.DULWICH:
@@ -149,7 +152,7 @@ def git_facts(root: Path, *, lister: Lister = Lister.AUTO) -> GitFacts | None:
     except NotARepositoryError:
         return None
     except NoGitProgramError:
-        _refuse_without_git(root)
+        refuse_without_git(root)
 
 
 def absolute(root: Path) -> Path:
@@ -193,15 +196,17 @@ def synccodeignore(root: Path) -> PathRules | RegexpRules | None:
     return parse_synccodeignore(data, name=str(path))
 
 
-def leaves_out(path: str, rules: PathRules | RegexpRules | None, excluded: re.Pattern[str] | None) -> bool:
-    """Tell whether the user's own rules leave out *path*, which git or the folder's rules would take."""
-    rule = rules.decide(path) if rules is not None else None
-    if rule is not None:
-        return not rule.negated
-    return excluded is not None and excluded.match(path) is not None
+def _wanted(paths: list[str], rules: PathRules | RegexpRules | None, excluded: re.Pattern[str] | None) -> list[str]:
+    """Return those of *paths*, which git or the folder's rules take, that the user's own rules do not leave out."""
+    decisions = rules.decide_all(paths) if rules is not None else [None] * len(paths)
+    return [
+        path
+        for path, rule in zip(paths, decisions, strict=True)
+        if (rule.negated if rule is not None else excluded is None or not excluded.match(path))
+    ]
 
 
-def _work_tree_around(root: Path) -> Path | None:
+def work_tree_around(root: Path) -> Path | None:
     """Return the nearest directory at or above *root* with a usable ``.git``.
 
     Raises:
@@ -215,59 +220,92 @@ def _work_tree_around(root: Path) -> Path | None:
     return None
 
 
-def _refuse_without_git(root: Path) -> NoReturn:
+def refuse_without_git(root: Path) -> NoReturn:
+    """Say that git was asked for by name and is not there."""
     raise WorktreeError(
         ErrorKind.WORKTREE, f"git was to list {root}, and there is no working git on the PATH", path=str(root)
     ) from None
 
 
-def _gather(root: Path, rules: PathRules | RegexpRules | None, lister: Lister) -> _Gathered:
-    """List the root and, level by level, every repository nested in it."""
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How the places of one tree are listed.
+
+    Attributes:
+        root: the tree's top.
+        lister: who says what git would take.
+        rules: those of ``.synccodeignore``, if there are any.
+    """
+
+    root: Path
+    lister: Lister
+    rules: PathRules | RegexpRules | None
+
+    @property
+    def wants_left_out(self) -> bool:
+        """Whether what the places leave out must be known, so that a rule can take it back."""
+        return self.rules is not None and self.rules.takes_back
+
+    def start(self, place: _Place) -> _Pending:
+        """Begin to list *place*, with git, without it, or as a plain folder."""
+        directory = self.root / place.prefix
+        nested = bool(place.prefix)
+        if not (looks_like_a_work_tree(directory) if nested else work_tree_around(self.root)):
+            return self._as_folder(place)
+        if self.lister is not Lister.DULWICH:
+            with suppress(NoGitProgramError):
+                return GitListing(directory, left_out=self.wants_left_out, nested=nested)
+        return self._as_dulwich(place)
+
+    def finish(self, place: _Place, pending: _Pending) -> tuple[Listing, bool]:
+        """Return the list of *place*, and whether it is git's."""
+        try:
+            try:
+                listing = pending.finish()
+            except NoGitProgramError:
+                pending.drop()
+                pending = self._as_dulwich(place)
+                listing = pending.finish()
+        except NotARepositoryError:
+            pending.drop()
+            # Git sees no repository here: a limit to its search, or a folder that the repository around it ignores.
+            pending = self._as_folder(place)
+            listing = pending.finish()
+        return listing, not isinstance(pending, FolderListing)
+
+    def _as_folder(self, place: _Place) -> FolderListing:
+        rules = None if self.wants_left_out else self.rules
+
+        def pruned(path: str) -> bool:
+            return rules is not None and rules.decide_directory(place.prefix + path) is not None
+
+        return FolderListing(self.root / place.prefix, left_out=self.wants_left_out, pruned=pruned)
+
+    def _as_dulwich(self, place: _Place) -> _Pending:
+        if self.lister is Lister.GIT:
+            refuse_without_git(self.root)
+        from synccore.worktree.dulwich_git import DulwichListing
+
+        return DulwichListing(self.root / place.prefix, left_out=self.wants_left_out, nested=bool(place.prefix))
+
+
+def _gather(manner: _Manner) -> _Gathered:
+    """List the root and, level by level, every repository nested in it, several at a time."""
     gathered = _Gathered()
-    wants_left_out = rules is not None and rules.takes_back
     places = [_Place("", left_out=False)]
     while places:
         batch, places = places[:_SIDE_BY_SIDE], places[_SIDE_BY_SIDE:]
-        started = [_start(root, place, rules, lister, wants_left_out=wants_left_out) for place in batch]
-        for place, pending in zip(batch, started, strict=True):
-            try:
-                listing = pending.finish()
-            except NotARepositoryError:
-                # Git sees no repository here (a ceiling on its search, a folder that the repository around it ignores).
-                listing = _as_folder(root, place, rules, wants_left_out=wants_left_out).finish()
-                gathered.is_git = gathered.is_git and bool(place.prefix)
-            if not place.prefix and isinstance(pending, FolderListing):
-                gathered.is_git = False
-            places += _add(gathered, place, listing)
+        with ExitStack() as running:
+            started = []
+            for place in batch:
+                started.append(manner.start(place))
+                running.callback(started[-1].drop)
+            for place, pending in zip(batch, started, strict=True):
+                listing, is_git = manner.finish(place, pending)
+                if not place.prefix:
+                    gathered.is_git = is_git
+                places += _add(gathered, place, listing)
     return gathered
-
-
-def _start(
-    root: Path, place: _Place, rules: PathRules | RegexpRules | None, lister: Lister, *, wants_left_out: bool
-) -> _Pending:
-    """Begin to list *place*, with git, without it, or as a plain folder."""
-    directory = root / place.prefix
-    nested = bool(place.prefix)
-    if not looks_like_a_work_tree(directory) if nested else _work_tree_around(root) is None:
-        return _as_folder(root, place, rules, wants_left_out=wants_left_out)
-    if lister is not Lister.DULWICH:
-        try:
-            return GitListing(directory, left_out=wants_left_out, nested=nested)
-        except NoGitProgramError:
-            if lister is Lister.GIT:
-                _refuse_without_git(root)
-    from synccore.worktree.dulwich_git import DulwichListing
-
-    return DulwichListing(directory, left_out=wants_left_out, nested=nested)
-
-
-def _as_folder(
-    root: Path, place: _Place, rules: PathRules | RegexpRules | None, *, wants_left_out: bool
-) -> FolderListing:
-    def pruned(path: str) -> bool:
-        return not wants_left_out and rules is not None and rules.decide_directory(place.prefix + path) is not None
-
-    return FolderListing(root / place.prefix, left_out=wants_left_out, pruned=pruned)
 
 
 def _add(gathered: _Gathered, place: _Place, listing: Listing) -> list[_Place]:
@@ -299,7 +337,7 @@ def _executable(root: Path, gathered: _Gathered, paths: Sequence[TreePath]) -> f
 def _ever_wanted(paths: list[str]) -> list[str]:
     """Return *paths* without what is always left out."""
     joined = "\0".join(paths)
-    if ".pyc" in joined or "__pycache__" in joined or ".git/" in joined:
+    if ".pyc" in joined or "__pycache__" in joined:
         return [path for path in paths if not always_left_out(path)]
     return paths
 
@@ -360,15 +398,17 @@ def collisions(paths: Iterable[TreePath]) -> tuple[Problem, ...]:
     """Report the names that a file system which ignores case or Unicode form would take for one.
 
     Directories count as well: of ``A/x`` and ``a/y`` the problem is ``a``. Each names the path it collides with; what lies
-    below colliding directories is not reported again. 100,000 ASCII paths without a collision take about 70 ms.
+    below colliding directories is not reported again. 100,000 ASCII paths without a collision take about 40 ms.
     """
-    nodes: set[str] = set(paths)
-    nodes |= directories_of(nodes)
-    if len(set(_folded("\0".join(nodes)).split("\0"))) == len(nodes):
+    listed = list(paths)
+    directories = directories_of(listed)
+    files = set(_folded("\0".join(listed)).split("\0"))
+    folders = {_folded(directory) for directory in directories}
+    if len(files) == len(listed) and len(folders) == len(directories) and files.isdisjoint(folders):
         return ()
     first: dict[tuple[str, str], str] = {}
     problems = []
-    for node in sorted(nodes):
+    for node in sorted(directories.union(listed)):
         above, _, name = node.rpartition("/")
         other = first.setdefault((above, _folded(name)), node)
         if other != node:

@@ -39,7 +39,7 @@ class TemporaryNames:
     def sweep(self, root: int) -> int:
         """Remove what crashed writers left anywhere below the open directory *root*; return how many there were."""
         swept = 0
-        for _, directories, files, handle in os.fwalk(".", dir_fd=root):
+        for _, directories, files, handle in os.fwalk(".", dir_fd=root):  # type: ignore[attr-defined,unused-ignore] # not on Windows
             if ".git" in directories:
                 directories.remove(".git")
             # A link to a directory is listed among the directories.

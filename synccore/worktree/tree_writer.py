@@ -28,6 +28,7 @@ from synccore.worktree.directory_chain import (
     OPEN_NEW_TO_READ_BACK,
     DirectoryChain,
     OpenDirectory,
+    close_directory,
 )
 from synccore.worktree.disk_error import worktree_error
 from synccore.worktree.hollow import remove_if_emptied, remove_if_hollow
@@ -147,7 +148,7 @@ class TreeWriter:
                 try:
                     handle = os.open(name, OPEN_NEW_TO_READ_BACK, _mode(kind), dir_fd=directory)
                 except BaseException:
-                    os.close(directory)
+                    close_directory(directory)
                     raise
             except OSError as error:
                 raise worktree_error(error, self._root / path, "begin") from error
@@ -157,7 +158,7 @@ class TreeWriter:
 
         def appear(digest: Digest) -> Outcome:
             outcome = self._finish(path, (kind, digest), directory, name, early)
-            os.close(directory)
+            close_directory(directory)
             self._unfinished.discard(large)
             return outcome
 
@@ -165,7 +166,7 @@ class TreeWriter:
             try:
                 discard(directory, name)
             finally:
-                os.close(directory)
+                close_directory(directory)
 
         large = LargeFile(self._root / path, handle, size_bytes, appear=appear, vanish=vanish)
         self._unfinished.add(large)
@@ -206,7 +207,7 @@ class TreeWriter:
                 try:
                     return self._names.sweep(root)
                 finally:
-                    os.close(root)
+                    close_directory(root)
             except OSError as error:
                 raise worktree_error(error, self._root, "sweep") from error
 

@@ -1,0 +1,45 @@
+# Everything here works on a fresh machine with Python 3.10 or newer, git and make: the first target to run makes the
+# virtual environment. On a machine without make, CONTRIBUTING.md gives the same as plain commands.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check lock clean
+
+help:  ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, found " + sys.version.split()[0] + "; say make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(READY)  ## upload this repository, run it in a kernel, edit it, run that
+	@$(BIN)/python -m benchmarks.demo
+
+test: $(READY)  ## run the tests
+	@$(BIN)/python -m pytest --numprocesses auto
+
+lint: $(READY)  ## check style, types, layers and scripts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/windows --exclude /testing/ synccore epic_lab
+	@$(BIN)/lint-imports
+	@$(BIN)/vermin --quiet --no-tips --violations --target=3.10- --eval-annotations synccore epic_lab benchmarks
+	@$(BIN)/shellcheck .ci/run $$(git ls-files '*.sh')
+
+check: lint test  ## all that continuous integration checks
+
+lock: $(READY)  ## resolve the dependencies anew
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --no-header --no-emit-index-url \
+		--group test --group check --output-file requirements.lock pyproject.toml
+
+clean:  ## remove what the targets above have made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

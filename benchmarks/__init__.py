@@ -1,0 +1,1 @@
+"""The demonstration, and what measures the synchronisation."""

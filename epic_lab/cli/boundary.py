@@ -1,0 +1,245 @@
+"""The edge of the program: every failure becomes a message, a hint and an exit code here, and nowhere else.
+
+Invariant: nobody sees a traceback. What is expected is worded; what is not is a bug, whose traceback goes into a file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import click
+
+from epic_lab.config import Environment
+from epic_lab.errors import LabError, LabErrorKind, hint_for
+from epic_lab.lab import Lab
+from synccore.errors import ErrorKind, SyncError
+
+MAX_PROBLEM_LINES = 20
+
+
+class ExitCode(IntEnum):
+    """What a command says to the shell."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    CONFLICT = 3
+    NOT_FOUND = 4
+    STORAGE = 5
+    INTEGRITY = 6
+    BUG = 70
+    INTERRUPTED = 130
+
+
+EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.FAILED: "an expected failure, such as a configuration to mend",
+    ExitCode.USAGE: "the command line was not understood",
+    ExitCode.CONFLICT: "somebody else changed it first, or it looks like a mistake; nothing was lost",
+    ExitCode.NOT_FOUND: "what was asked for is not there",
+    ExitCode.STORAGE: "the storage could not be reached, or refused",
+    ExitCode.INTEGRITY: "stored bytes are damaged; nothing was written from them",
+    ExitCode.BUG: "a bug; the message names the file with the details",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+
+# Kinds that are not here are expected failures.
+EXIT_CODES: dict[ErrorKind | LabErrorKind, ExitCode] = {
+    ErrorKind.NOT_FOUND: ExitCode.NOT_FOUND,
+    ErrorKind.NO_HEAD: ExitCode.NOT_FOUND,
+    ErrorKind.NO_BUCKET: ExitCode.NOT_FOUND,
+    ErrorKind.KEY_TAKEN: ExitCode.CONFLICT,
+    ErrorKind.VERSION_MOVED: ExitCode.CONFLICT,
+    ErrorKind.UNSEEN_SNAPSHOT: ExitCode.CONFLICT,
+    ErrorKind.DELETION_GUARD: ExitCode.CONFLICT,
+    ErrorKind.TREE_TAKEN: ExitCode.CONFLICT,
+    ErrorKind.DAMAGED_OBJECT: ExitCode.INTEGRITY,
+    ErrorKind.DAMAGED_STATE: ExitCode.INTEGRITY,
+    ErrorKind.REFUSED: ExitCode.STORAGE,
+    ErrorKind.NO_CREDENTIALS: ExitCode.STORAGE,
+    ErrorKind.BACKEND: ExitCode.STORAGE,
+    ErrorKind.UNAVAILABLE: ExitCode.STORAGE,
+    ErrorKind.DEADLINE: ExitCode.STORAGE,
+    LabErrorKind.UNKNOWN_REPO: ExitCode.NOT_FOUND,
+    LabErrorKind.MISSING_REPO: ExitCode.NOT_FOUND,
+    LabErrorKind.OUTSIDE_REPOS: ExitCode.NOT_FOUND,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A failure as it is shown.
+
+    Attributes:
+        kind: the stable code: an `ErrorKind`, a `LabErrorKind`, or ``usage``, ``bug``, ``interrupted``.
+        message: what happened, in one line.
+        hint: what to do, or ``None``.
+        facts: the same as named values.
+        exit_code: what the shell is told.
+    """
+
+    kind: str
+    message: str
+    hint: str | None
+    facts: Mapping[str, object]
+    exit_code: ExitCode
+
+    def document(self) -> dict[str, object]:
+        """Return the failure as a JSON document says it."""
+        return {
+            "error": {
+                "kind": self.kind,
+                "message": self.message,
+                "hint": self.hint,
+                "facts": {name: _plain(fact) for name, fact in self.facts.items()},
+                "exit_code": int(self.exit_code),
+            }
+        }
+
+
+def run(command: click.Command, prog_name: str) -> int:
+    """Run *command* on the process's arguments and return its exit code, having shown whatever went wrong.
+
+    A reader that closes the pipe early, as `head` does, has seen enough: that is no failure.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a strange file name must not stop the report about it
+    try:
+        outcome = command.main(prog_name=prog_name, standalone_mode=False)
+        if sys.stdout is not None:  # as it is where the shell said >&-
+            sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        # In this mode click exits by itself only for a closed pipe and after it has answered a shell's completion.
+        _abandon_stdout()
+        return ExitCode.DONE
+    except BaseException as error:  # noqa: BLE001 - this is the one place that catches everything
+        failure = failure_of(error)
+    else:
+        return outcome if isinstance(outcome, int) else ExitCode.DONE
+    try:
+        _show(failure)
+    except BrokenPipeError:
+        _abandon_stdout()
+    return failure.exit_code
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Say what *error* is to the user; the traceback of an unexpected one is saved on the way."""
+    if isinstance(error, LabError | SyncError):
+        return Failure(
+            kind=error.kind.value,
+            message=error.message,
+            hint=hint_for(error),
+            facts=error.facts,
+            exit_code=EXIT_CODES.get(error.kind, ExitCode.FAILED),
+        )
+    if isinstance(error, click.ClickException):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        help_command = f"{context.command_path if context else 'epic-synccode'} --help"
+        return _failure("usage", error.format_message(), f"`{help_command}` says what is expected.", ExitCode.USAGE)
+    if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
+        return _failure(
+            "interrupted",
+            "interrupted",
+            "Run the command again: it goes on where this one stopped.",
+            ExitCode.INTERRUPTED,
+        )
+    return _bug(error)
+
+
+def _failure(kind: str, message: str, hint: str, exit_code: ExitCode, **facts: object) -> Failure:
+    return Failure(kind=kind, message=message, hint=hint, facts=facts, exit_code=exit_code)
+
+
+def _bug(error: BaseException) -> Failure:
+    summary = f"{type(error).__name__}: {error}".splitlines()[0]
+    saved = _save_traceback(error)
+    if saved is None:
+        hint = "The details could not be saved: the home directory is not writable. Please report this line."
+    else:
+        hint = f"Please report it with the details, which are in {saved}"
+    return _failure("bug", f"this is a bug in epic-lab: {summary}", hint, ExitCode.BUG, traceback_file=saved)
+
+
+def _save_traceback(error: BaseException) -> Path | None:
+    """Write down all that is known of *error* and return where; ``None`` where the disk refuses."""
+    import platform
+    import time
+    import traceback
+
+    from epic_lab.version import VERSION
+
+    text = "\n".join(
+        [
+            f"epic-lab {VERSION}, Python {platform.python_version()}, {platform.platform()}",
+            f"arguments: {sys.argv!r}",
+            "",
+            "".join(traceback.format_exception(type(error), error, error.__traceback__)),
+        ]
+    )
+    try:
+        folder = Lab.here().ensure_state_dir() / "tracebacks"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        file = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except (OSError, LabError):
+        return None
+    return file
+
+
+def wants_json(arguments: list[str]) -> bool:
+    """Tell whether *arguments* ask for JSON, though they may be wrong otherwise."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in options
+
+
+def _show(failure: Failure) -> None:
+    """Show *failure*: as a JSON document on standard output where that was asked for, otherwise on standard error."""
+    if wants_json(sys.argv[1:]):
+        import json
+
+        click.echo(json.dumps(failure.document(), indent=2))
+        return
+    color = False if Environment.read().no_color else None
+    click.echo(click.style("error: ", fg="red", bold=True) + failure.message, err=True, color=color)
+    for line in _problem_lines(failure.facts.get("problems")):
+        click.echo(line, err=True, color=color)
+    if failure.hint:
+        first, *more = failure.hint.splitlines()
+        click.echo("\n".join([click.style("hint: ", fg="cyan") + first, *more]), err=True, color=color)
+
+
+def _problem_lines(problems: object) -> list[str]:
+    """Give each problem that an error carries a line of its own, up to a screenful."""
+    if not isinstance(problems, list | tuple):
+        return []
+    lines = [f"  {problem.path} {problem.detail}" for problem in problems[:MAX_PROBLEM_LINES]]
+    more = len(problems) - len(lines)
+    return [*lines, f"  ... and {more:,} more"] if more else lines
+
+
+def _plain(fact: object) -> object:
+    """Turn *fact* into what JSON can say."""
+    if fact is None or isinstance(fact, bool | int | float | str):
+        return fact
+    if isinstance(fact, bytes):
+        return fact.hex()
+    if isinstance(fact, Mapping):
+        return {str(name): _plain(value) for name, value in fact.items()}
+    if hasattr(fact, "__dataclass_fields__"):
+        return {name: _plain(getattr(fact, name)) for name in fact.__dataclass_fields__}
+    if isinstance(fact, list | tuple | set | frozenset):
+        return [_plain(value) for value in fact]
+    return str(fact)
+
+
+def _abandon_stdout() -> None:
+    """Point standard output at nothing, so that the interpreter's last flush is quiet too."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,86 @@
+"""Where words go: results to standard output, everything that is said beside them to standard error.
+
+Invariant: standard output has the result and nothing else, so that it can be piped; with ``--json`` that is one document.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from epic_lab.config import Config
+from epic_lab.lab import Lab
+
+if TYPE_CHECKING:
+    from epic_lab.synccode import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a command prints through.
+
+    Attributes:
+        as_json: whether the result is a JSON document.
+        no_color: whether colours are unwanted even on a terminal.
+    """
+
+    as_json: bool
+    no_color: bool = False
+
+    @classmethod
+    def of(cls, lab: Lab, *, as_json: bool) -> Output:
+        """Return the output of a command of *lab*."""
+        return cls(as_json, lab.environment.no_color)
+
+    def result(self, lines: Iterable[str], document: Mapping[str, object]) -> None:
+        """Print the result: as *document* with ``--json``, otherwise as *lines*."""
+        if self.as_json:
+            import json
+
+            click.echo(json.dumps(document, indent=2))
+            return
+        text = "\n".join(lines)
+        if text:
+            click.echo(text, color=self._color)
+
+    def note(self, text: str) -> None:
+        """Say something that the user should know beside the result."""
+        click.echo(click.style("note: ", fg="cyan") + text, err=True, color=self._color)
+
+    def warn(self, text: str) -> None:
+        """Say something that the user should probably change."""
+        click.echo(click.style("warning: ", fg="yellow", bold=True) + text, err=True, color=self._color)
+
+    def warn_of_misspelt_keys(self, config: Config) -> None:
+        """Warn of keys of *config* that are almost known ones; others are somebody else's business."""
+        for unknown in config.unknown_keys():
+            if unknown.nearest is not None:
+                self.warn(
+                    f"{config.path}, line {unknown.line}: {unknown.key} is unknown; did you mean {unknown.nearest}?"
+                )
+
+    @property
+    def shows_progress(self) -> bool:
+        """Tell whether somebody is looking: standard error is a terminal."""
+        return sys.stderr is not None and sys.stderr.isatty()
+
+    @property
+    def _color(self) -> bool | None:
+        return False if self.no_color else None
+
+
+def run_document(command: str, run: Run[object]) -> dict[str, object]:
+    """Return what every report says of its run, to be completed by what it did."""
+    return {
+        "command": command,
+        "store": run.store.base_url,
+        "user": run.store.username,
+        "calls": {kind: run.calls[kind] for kind in sorted(run.calls)},
+        "stored_bytes": run.stored_bytes,
+        "fetched_bytes": run.fetched_bytes,
+        "elapsed_seconds": round(run.elapsed_seconds, 4),
+    }

@@ -1,0 +1,395 @@
+"""The use cases of synchronised code: from a configuration to the engine and back with a report.
+
+Invariant: nothing here prints, asks or exits; each use case returns a `Run`, or raises a `LabError` or a `SyncError`. The engine
+is imported by the use case that needs it, so that each command pays for itself alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from epic_lab.code_paths import CodePaths, code_paths, code_roots
+from epic_lab.config import CODE_BASE, REPOS, Config, RepoFolder, Store, is_store_name
+from epic_lab.errors import LabError, LabErrorKind
+from epic_lab.lab import Lab
+from synccore.progress import ProgressListener, ignore_progress
+
+if TYPE_CHECKING:
+    from synccore.backends.opening import Access
+    from synccore.backends.recording import RecordingBackend
+    from synccore.history import LogLine
+    from synccore.look import Source
+    from synccore.provenance import SnapshotId
+    from synccore.pullreport import PullReport
+    from synccore.push import PushReport
+    from synccore.status import SourceStatus, TreeStatus
+    from synccore.store import Store as EngineStore
+    from synccore.worktree.explain import Explanation
+
+DEADLINE_SECONDS = 30.0
+
+ReportT = TypeVar("ReportT")
+ReportT_co = TypeVar("ReportT_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Generic[ReportT_co]):
+    """What a use case did and what it cost.
+
+    Attributes:
+        report: the engine's own report.
+        store: where the code is stored and whose it is.
+        calls: how often the storage was asked, by kind; kinds that did not occur are not there.
+        stored_bytes: how many bytes were put into the store.
+        fetched_bytes: how many bytes came out of it.
+        elapsed_seconds: from the opening of the store to the report.
+    """
+
+    report: ReportT_co
+    store: Store
+    calls: Mapping[str, int]
+    stored_bytes: int
+    fetched_bytes: int
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What became of one path of a repository."""
+
+    repo: str
+    explanation: Explanation
+
+
+def access(lab: Lab, *, deadline_seconds: float = DEADLINE_SECONDS) -> Access:
+    """Return how this machine reaches storage, and how long a call may keep its caller waiting."""
+    from synccore.backends.opening import Access
+
+    environment = lab.environment
+    return Access(
+        deadline_seconds=deadline_seconds,
+        emulator_host=environment.storage_emulator_host,
+        credentials_file=environment.credentials_file,
+        metadata_host=environment.gce_metadata_host,
+        token_cache=lab.token_cache,
+        has_proxies=environment.has_proxies,
+    )
+
+
+def select(config: Config, names: Sequence[str]) -> tuple[RepoFolder, ...]:
+    """Return the configured repositories called *names*, each once, in the order asked for; all of them for no names.
+
+    Raises:
+        LabError: the configuration is wrong, or a name is not configured.
+    """
+    configured = {folder.repo: folder for folder in config.require_repos()}
+    for name in names:
+        if name not in configured:
+            raise _unknown_repo(name, tuple(configured), config)
+    return tuple(configured[name] for name in dict.fromkeys(names)) or tuple(configured.values())
+
+
+def upload(
+    lab: Lab,
+    config: Config,
+    *,
+    names: Sequence[str] = (),
+    force: bool = False,
+    progress: ProgressListener = ignore_progress,
+) -> Run[PushReport]:
+    """Publish the working trees of the repositories called *names*, or of all.
+
+    Raises:
+        LabError: the configuration is wrong, this machine is no laptop, or a name is not configured.
+        SyncError: as `synccore.push.push`.
+    """
+    _require_laptop(config, "upload")
+    sources = _sources(config, names)
+    with _opened(lab, config) as session:
+        from synccore.push import push
+
+        return session.finish(push(sources, store=_engine_store(lab, session), force=force, progress=progress))
+
+
+def download(lab: Lab, config: Config, *, progress: ProgressListener = ignore_progress) -> Run[PullReport]:
+    """Bring ``~/synccode`` to what the store has.
+
+    Raises:
+        LabError: the configuration is wrong, or the download would go into a laptop's own code.
+        SyncError: as `synccore.pull.pull`.
+    """
+    _require_apart(lab, config)
+    with _opened(lab, config) as session:
+        from synccore.pull import pull
+
+        report = pull(
+            lab.code_home,
+            user=session.store.username,
+            backend=session.backend,
+            store=session.backend.base_url,
+            now_ns=time.time_ns,
+            progress=progress,
+        )
+        return session.finish(report)
+
+
+def delete(lab: Lab, config: Config, repo: str) -> Run[SnapshotId]:
+    """Stop synchronising *repo* and report the last snapshot that it had.
+
+    Raises:
+        LabError: the configuration is wrong, or this machine is no laptop.
+        NotFoundError: the store has no such repository.
+        SyncError: as `synccore.delete.delete`.
+    """
+    _require_laptop(config, "delete")
+    with _opened(lab, config) as session:
+        from synccore.delete import delete as take_out
+
+        return session.finish(take_out(repo, store=_engine_store(lab, session)))
+
+
+def laptop_status(lab: Lab, config: Config) -> Run[tuple[SourceStatus, ...]]:
+    """Compare a laptop's working trees with the store; neither is changed.
+
+    Raises:
+        LabError: the configuration is wrong.
+        SyncError: as `synccore.status.source_status`.
+    """
+    sources = _sources(config, ())
+    with _opened(lab, config) as session:
+        from synccore.status import source_status
+
+        return session.finish(source_status(sources, store=_engine_store(lab, session)))
+
+
+def vm_status(lab: Lab, config: Config) -> Run[tuple[TreeStatus, ...]]:
+    """Compare ``~/synccode`` with the store; neither is changed.
+
+    Raises:
+        LabError: the configuration is wrong.
+        SyncError: as `synccore.status.tree_status`.
+    """
+    with _opened(lab, config) as session:
+        from synccore.status import tree_status
+
+        found = tree_status(
+            lab.code_home, user=session.store.username, backend=session.backend, store=session.backend.base_url
+        )
+        return session.finish(found)
+
+
+def require_deletable(config: Config, repo: str) -> None:
+    """Check that this machine may delete *repo*, so that a question is asked only where the answer can be carried out.
+
+    Raises:
+        LabError: this machine is no laptop, its configuration is wrong, or *repo* cannot be a repository's name.
+    """
+    _require_laptop(config, "delete")
+    config.require_store()
+    if not is_store_name(repo):
+        raise _unknown_repo(repo, tuple(folder.repo for folder in config.require_repos()), config)
+
+
+def log(lab: Lab, config: Config, *, limit: int) -> Run[tuple[LogLine, ...]]:
+    """Return the last *limit* uploads, newest first.
+
+    Raises:
+        LabError: the configuration is wrong.
+        SyncError: as `synccore.history.log`.
+    """
+    with _opened(lab, config) as session:
+        from synccore import history
+
+        return session.finish(history.log(session.store.username, session.backend, limit=limit))
+
+
+def paths(lab: Lab) -> CodePaths:
+    """Return what this machine's repositories put on Python's path; a VM needs no configuration for that.
+
+    Raises:
+        LabError: a laptop's configuration is wrong, or there is neither a configuration nor any code.
+    """
+    try:
+        config = lab.config()
+    except LabError as error:
+        if error.kind is not LabErrorKind.NO_CONFIGURATION:
+            raise
+        found = code_paths(code_roots(None, lab.code_home))
+        if not found.paths:
+            raise
+        return found
+    return code_paths(code_roots(config, lab.code_home))
+
+
+def explain(config: Config, path: Path) -> Explained:
+    """Say which rule takes *path* along in an upload, or leaves it out.
+
+    Raises:
+        LabError: *path* lies in none of the configured repositories, or the configuration is wrong.
+        SyncError: as `synccore.worktree.explain.explain`.
+    """
+    folder, relative = _containing(config, path)
+    exclusion = config.exclusion()
+
+    from synccore.worktree.explain import explain
+
+    return Explained(folder.repo, explain(folder.root, relative, exclusion=exclusion))
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """An open store and the clock that began with it."""
+
+    store: Store
+    backend: RecordingBackend
+    began: float
+
+    def finish(self, report: ReportT) -> Run[ReportT]:
+        return Run(
+            report=report,
+            store=self.store,
+            calls=dict(self.backend.calls),
+            stored_bytes=self.backend.bytes_written,
+            fetched_bytes=self.backend.bytes_read,
+            elapsed_seconds=time.perf_counter() - self.began,
+        )
+
+
+@contextmanager
+def _opened(lab: Lab, config: Config) -> Iterator[_Session]:
+    """Open the configured store for as long as the context lasts."""
+    began = time.perf_counter()
+    store = config.require_store()
+
+    from synccore.backends.opening import open_backend
+    from synccore.backends.recording import RecordingBackend
+
+    backend = RecordingBackend(open_backend(store.base_url, access=access(lab)))
+    try:
+        backend.warm()
+        yield _Session(store, backend, began)
+    finally:
+        backend.close()
+
+
+def _sources(config: Config, names: Sequence[str]) -> list[Source]:
+    folders, exclusion = select(config, names), config.exclusion()
+    for folder in folders:
+        if not folder.root.is_dir():
+            raise _missing_repo(folder, config)
+
+    from synccore.look import Source
+
+    return [Source(repo=folder.repo, root=folder.root, exclusion=exclusion) for folder in folders]
+
+
+def _engine_store(lab: Lab, session: _Session) -> EngineStore:
+    """Say where this machine's uploads go and what it remembers of them: each store and user has a memory of its own."""
+    import socket
+    from hashlib import sha256
+
+    from synccore.provenance import Author
+    from synccore.store import Store as EngineStore
+    from synccore.worktree.laptop import LaptopState
+
+    backend, user = session.backend, session.store.username
+    memory = sha256(f"{backend.base_url} {user}".encode()).hexdigest()[:16]
+    return EngineStore(
+        backend=backend,
+        user=user,
+        state=LaptopState(lab.ensure_state_dir() / "stores" / memory),
+        author=Author(user=user, host=socket.gethostname()),
+        now_ns=time.time_ns,
+    )
+
+
+def _require_laptop(config: Config, verb: str) -> None:
+    if not config.is_laptop:
+        raise LabError(
+            LabErrorKind.WRONG_MACHINE,
+            f"{verb} is for laptops, and {config.path} does not name any {REPOS.name}, as a VM's configuration does not",
+            hint="On a VM the code arrives with `epic-synccode download` and at each kernel start. On a laptop add to "
+            f"{config.path}, for example:\n  {CODE_BASE.name}={CODE_BASE.example}\n  {REPOS.name}={REPOS.example}",
+            file=config.path,
+            key=REPOS.name,
+        )
+
+
+def _require_apart(lab: Lab, config: Config) -> None:
+    """Refuse a download whose folder holds a laptop's own code, or lies within it."""
+    if not config.is_laptop:
+        return
+    home = lab.code_home.resolve()
+    for folder in config.require_repos():
+        root = folder.root.resolve()
+        if home in (root, *root.parents) or root in home.parents:
+            raise LabError(
+                LabErrorKind.OVERLAPPING_FOLDERS,
+                f"a download into {lab.code_home} would overwrite this laptop's own {folder.repo} at {folder.root}",
+                hint=f"This laptop uploads; VMs download. To have a copy here too, set {CODE_BASE.name} in {config.path} "
+                f"to a folder outside {lab.code_home}.",
+                path=folder.root,
+                key=CODE_BASE.name,
+            )
+
+
+def _containing(config: Config, path: Path) -> tuple[RepoFolder, Path]:
+    """Return the configured repository in which *path* lies, the innermost of several, and the path within it.
+
+    The last component of *path* is not followed, should it be a link.
+
+    Raises:
+        LabError: it lies in none, or the configuration is wrong.
+    """
+    folders = config.require_repos()
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", and a link must not be followed
+    for spelling in (whole, whole.parent.resolve() / whole.name):
+        for folder in sorted(folders, key=lambda folder: len(folder.root.parts), reverse=True):
+            for root in (folder.root, folder.root.resolve()):
+                if root == spelling or root in spelling.parents:
+                    return folder, spelling.relative_to(root)
+    raise LabError(
+        LabErrorKind.OUTSIDE_REPOS,
+        f"{path} lies in none of the configured repositories",
+        hint="They are:\n" + "\n".join(f"  {folder.root}" for folder in folders),
+        path=path,
+        configured=[folder.repo for folder in folders],
+    )
+
+
+def _missing_repo(folder: RepoFolder, config: Config) -> LabError:
+    from difflib import get_close_matches
+
+    base = folder.root.parent
+    nearest = get_close_matches(folder.repo, [path.name for path in base.iterdir() if path.is_dir()], n=1)
+    did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
+    return LabError(
+        LabErrorKind.MISSING_REPO,
+        f"repository {folder.repo}: expected its folder at {folder.root}, but there is none; nothing was uploaded",
+        hint=f"{did_you_mean}Correct {REPOS.name} in {config.path}, or bring the folder back. "
+        f"`epic-synccode delete {folder.repo}` stops synchronising it.",
+        repo=folder.repo,
+        path=folder.root,
+        nearest=nearest[0] if nearest else None,
+    )
+
+
+def _unknown_repo(name: str, configured: tuple[str, ...], config: Config) -> LabError:
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(name, configured, n=1)
+    did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
+    return LabError(
+        LabErrorKind.UNKNOWN_REPO,
+        f"repository {name!r} is not configured; {REPOS.name} in {config.path} names: {', '.join(configured)}",
+        hint=f"{did_you_mean}To synchronise another repository add its name to {REPOS.name}.",
+        repo=name,
+        configured=list(configured),
+        nearest=nearest[0] if nearest else None,
+    )

@@ -1,0 +1,90 @@
+"""What each command loads: nothing that it does not need."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from synccore.testing.gcs_server import GcsServer
+
+Machine = Any
+
+PROGRAM = """
+import sys
+sys.argv = {argv}
+from epic_lab.cli.synccode import main
+try:
+    main()
+except SystemExit:
+    pass
+names = sorted(sys.modules)
+import json
+print(json.dumps(names))
+"""
+
+HEAVY = {"google", "rich", "dulwich", "requests", "asyncio", "concurrent.futures", "IPython", "hypothesis", "pytest"}
+ENGINE = {
+    "zstandard",
+    "xxhash",
+    "msgpack",
+    "pyfastcdc",
+    "synccore.push",
+    "synccore.pull",
+    "synccore.store",
+    "synccore.backends",
+}
+NET = {"socket", "ssl", "http.client", "urllib.request"}
+RARE = {"difflib", "json", "tempfile", "traceback"}
+
+
+def loaded(machine: Machine, *arguments: str) -> set[str]:
+    """Return the modules that are loaded when a command has run."""
+    out = machine.python(PROGRAM.format(argv=["epic-synccode", *arguments]))
+    modules = json.loads(out.splitlines()[-1])
+    return set(modules)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["upload", "--help"], ["nonsense"], ["upload"], ["path"]], ids=" ".join
+)
+def test_help_and_mistakes_load_no_engine(machine: Machine, arguments: list[str]) -> None:
+    assert not loaded(machine, *arguments) & (HEAVY | ENGINE | NET)
+
+
+def test_the_path_of_a_laptop_loads_no_engine(laptop: Machine) -> None:
+    assert not loaded(laptop, "path") & (HEAVY | ENGINE | NET | RARE)
+
+
+def test_configuring_a_vm_loads_no_engine(machine: Machine) -> None:
+    arguments = ("configure-vm", "--base-url", "gs://lab-bucket", "--username", "ana")
+    assert not loaded(machine, *arguments) & (HEAVY | ENGINE | NET)
+
+
+def test_one_command_does_not_load_another(laptop: Machine) -> None:
+    modules = loaded(laptop, "path")
+    assert {name for name in modules if name.startswith("epic_lab.cli.synccode.")} == {"epic_lab.cli.synccode.path"}
+
+
+def test_everyday_work_on_a_bucket_loads_neither_google_nor_rich(laptop: Machine, tmp_path_factory: Any) -> None:
+    (laptop.home / "code" / "alpha" / "a.py").write_text("1\n")
+    (laptop.home / "code" / "beta" / "b.py").write_text("1\n")
+    vm = type(laptop)(tmp_path_factory.mktemp("vm"))
+    with GcsServer("lab-bucket") as server:
+        for machine in (laptop, vm):
+            machine.variables["STORAGE_EMULATOR_HOST"] = server.url
+        settings = laptop.config_path.read_text().splitlines()
+        laptop.configure("SYNCCODE_GCS_BASE_URL=gs://lab-bucket/synccode", *settings[1:])
+        vm.configure("SYNCCODE_GCS_BASE_URL=gs://lab-bucket/synccode", "SYNCCODE_USERNAME=ana")
+        assert laptop.run("upload").code == 0
+        assert vm.run("download").code == 0
+        (laptop.home / "code" / "alpha" / "a.py").write_text("22\n")
+        server.forget()
+        assert not loaded(laptop, "upload") & HEAVY
+        assert server.requests == {"put": 1}
+        assert not loaded(vm, "download") & HEAVY
+        unchanged = loaded(vm, "download")
+        assert server.requests == {"put": 1, "get_media": 2}
+        assert (vm.home / "synccode" / "alpha" / "a.py").read_text() == "22\n"
+    assert not unchanged & (HEAVY | {"zstandard", "msgpack", "pyfastcdc", "synccore.push", "synccore.catchup"})

@@ -1,0 +1,289 @@
+"""The texts and JSON documents of whole reports: golden, so that a change of words is seen."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from epic_lab.cli import wording
+from epic_lab.cli.synccode import delete, download, log, status, upload
+from epic_lab.config import Store
+from epic_lab.synccode import Run
+from synccore.diff import Difference
+from synccore.digest import Digest, digest_of
+from synccore.gitfacts import GitFacts
+from synccore.head import RepoHead
+from synccore.history import LogLine, LogRepo
+from synccore.journal import Counts
+from synccore.manifest import Entry, FileKind
+from synccore.problem import Problem, ProblemKind
+from synccore.provenance import Author, Provenance, SnapshotId
+from synccore.pullreport import PullOutcome, PullReport, RepoPull, Saved
+from synccore.push import PushOutcome, PushReport, RepoPush
+from synccore.status import SourceStatus, TreeStatus
+from synccore.treepath import TreePath
+from synccore.worktree.machine import TreeState
+
+
+def snapshot(digits: str) -> SnapshotId:
+    return SnapshotId(Digest(bytes.fromhex(digits.ljust(64, "0"))))
+
+
+NEW, OLD = snapshot("3f2a91cd"), snapshot("9b1c0001")
+GIT = GitFacts(commit="c" * 40, branch="main", origin="https://host/alpha", dirty=("a.py", "b.py"), dirty_count=2)
+LAPTOP = Author(user="ana", host="laptop")
+HEADS_GIT = GitFacts(commit="c" * 40, branch="main", origin=None, dirty_count=2)
+BY = Provenance(author=LAPTOP, at_ms=1_782_914_580_000, git=HEADS_GIT)
+RESCUED: Any = PurePosixPath("/home/ana/synccode/.rescued/2026-07-01T14-03-00Z")
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Say times as in Greenwich."""
+    monkeypatch.setattr(time, "localtime", time.gmtime)
+
+
+def run(report: Any, *, stored_bytes: int = 0, fetched_bytes: int = 0, **calls: int) -> Run[Any]:
+    return Run(
+        report=report,
+        store=Store("gs://lab-bucket/synccode", "ana"),
+        calls=calls,
+        stored_bytes=stored_bytes,
+        fetched_bytes=fetched_bytes,
+        elapsed_seconds=0.21349,
+    )
+
+
+def pushed(
+    repo: str,
+    *,
+    previous: SnapshotId | None = OLD,
+    added: int = 0,
+    modified: int = 0,
+    deleted: int = 0,
+    git: GitFacts | None = GIT,
+    notes: tuple[Problem, ...] = (),
+) -> RepoPush:
+    return RepoPush(
+        repo=repo,
+        outcome=PushOutcome.UNCHANGED if previous == NEW else PushOutcome.PUBLISHED,
+        snapshot=NEW,
+        previous=previous,
+        counts=Counts(added, modified, deleted, files=3001, size_bytes=30_000_000),
+        git=git,
+        notes=notes,
+    )
+
+
+LINK = Problem(ProblemKind.LINK_LEAVES_TREE, "data", "is a link that leaves the tree, to /mnt/data")
+
+
+def test_an_upload_is_one_line_a_repo_and_a_summary() -> None:
+    repos = (
+        pushed("alpha", added=1, modified=3),
+        pushed("beta-long-name", previous=None, git=None),
+        pushed("gamma", previous=NEW, git=None),
+        pushed("delta", deleted=2),
+    )
+    assert upload.lines(run(PushReport(repos=repos, folded=False), stored_bytes=1234, conditional_put=1)) == [
+        "alpha           3f2a91c  main+2 edits  3 files changed, 1 new  (2,997 unchanged)",
+        "beta-long-name  3f2a91c                first upload: 3,001 files, 30 MB",
+        "gamma           3f2a91c                unchanged  (3,001 files)",
+        "delta           3f2a91c  main+2 edits  2 files deleted  (3,001 unchanged)",
+        "1 conditional PUT · 1.2 KB stored · 213 ms",
+    ]
+
+
+def test_an_upload_without_changes_says_that_nothing_was_stored() -> None:
+    repos = (pushed("alpha", previous=NEW, git=None),)
+    assert upload.lines(run(PushReport(repos=repos, folded=False), conditional_get=1)) == [
+        "alpha  3f2a91c  unchanged  (3,001 files)",
+        "1 conditional GET · 213 ms",
+    ]
+
+
+def test_notes_of_single_paths_are_a_few_and_the_count_of_the_others() -> None:
+    assert wording.problem_lines("alpha", (LINK,)) == ["alpha: data is a link that leaves the tree, to /mnt/data"]
+    many = wording.problem_lines("alpha", (LINK,) * 1012)
+    assert len(many) == 11
+    assert many[-1] == "alpha: 1,002 more such paths; --json lists all"
+
+
+def pulled(repo: str, outcome: PullOutcome, written: int = 0, removed: int = 0, saved: int = 0) -> RepoPull:
+    return RepoPull(
+        repo=repo,
+        outcome=outcome,
+        snapshot=NEW,
+        provenance=BY,
+        files=3001,
+        size_bytes=30_000_000,
+        written=tuple(TreePath(f"w{number}.py") for number in range(written)),
+        removed=tuple(TreePath(f"r{number}.py") for number in range(removed)),
+        saved=tuple(Saved(path=f"{repo}/s{n}.py", saved_as=RESCUED / repo / f"s{n}.py") for n in range(saved)),
+    )
+
+
+def test_a_download_is_one_line_a_repo_and_a_summary() -> None:
+    repos = (
+        pulled("alpha", PullOutcome.UPDATED, written=3, removed=1),
+        pulled("beta", PullOutcome.CREATED, written=3001),
+        pulled("gamma", PullOutcome.UNCHANGED),
+        pulled("delta", PullOutcome.NO_LONGER_UPDATED),
+        pulled("eps", PullOutcome.UPDATED, written=1),
+    )
+    assert download.lines(run(PullReport(repos=repos), fetched_bytes=812, conditional_get=1)) == [
+        "alpha  3f2a91c  main+2 edits  3 files written, 1 removed",
+        "beta   3f2a91c  main+2 edits  first download: 3,001 files, 30 MB",
+        "gamma  3f2a91c  main+2 edits  unchanged  (3,001 files)",
+        "delta  3f2a91c  main+2 edits  no longer synchronised; this copy stays as it is",
+        "eps    3f2a91c  main+2 edits  1 file written",
+        "1 conditional GET · 812 B fetched · 213 ms",
+    ]
+
+
+def test_edits_that_were_saved_are_named_a_few_of_them() -> None:
+    few = download.warnings(pulled("alpha", PullOutcome.UPDATED, saved=1))
+    assert few == [f"alpha/s0.py was edited here; the edit is now {RESCUED}/alpha/s0.py"]
+    many = download.warnings(pulled("alpha", PullOutcome.UPDATED, saved=1010))
+    assert len(many) == 11
+    assert many[-1] == "alpha: 1,000 more edits were saved beside them; --json lists all"
+
+
+def test_a_deletion_says_what_was_last_there() -> None:
+    assert delete.lines("alpha", run(OLD, stored_bytes=900, get=1, conditional_put=1)) == [
+        "alpha  9b1c000  no longer synchronised; VMs keep their copy",
+        "1 GET, 1 conditional PUT · 900 B stored · 213 ms",
+    ]
+
+
+def entry(content: bytes) -> Entry:
+    return Entry(FileKind.FILE, len(content), digest_of(content))
+
+
+DIFFERENCE = Difference(
+    removed={TreePath("gone"): entry(b"g")},
+    changed={TreePath("edited"): entry(b"e2"), TreePath("new"): entry(b"n")},
+    was={TreePath("edited"): entry(b"e1")},
+)
+
+
+def source(repo: str, *, stored: SnapshotId | None = OLD, is_seen: bool = True) -> SourceStatus:
+    return SourceStatus(
+        repo=repo,
+        snapshot=NEW,
+        stored=stored,
+        stored_by=BY if stored else None,
+        is_seen=is_seen,
+        difference=DIFFERENCE if stored != NEW else Difference({}, {}, {}),
+        files=3001,
+        problems=(LINK,),
+    )
+
+
+def test_a_laptops_status_says_what_an_upload_would_do() -> None:
+    repos = (
+        source("alpha"),
+        source("beta", stored=NEW),
+        source("gamma", stored=None),
+        source("delta", is_seen=False),
+    )
+    assert status.laptop_lines(run(repos, get=1)) == [
+        "alpha  3f2a91c  not uploaded yet: 1 file changed, 1 new, 1 deleted",
+        "beta   3f2a91c  uploaded",
+        "gamma  3f2a91c  not uploaded yet: 3,001 files",
+        (
+            "delta  3f2a91c  never seen here: 9b1c000, uploaded 2026-07-01 14:03 from laptop; "
+            "compared with it, 1 file changed, 1 new, 1 deleted"
+        ),
+        "1 GET · 213 ms",
+    ]
+
+
+def tree(snapshot: SnapshotId, *, is_stopped: bool = False) -> TreeState:
+    return TreeState(
+        snapshot=snapshot, provenance=BY, files=1, size_bytes=1, base="b", delta_bytes=0, is_stopped=is_stopped
+    )
+
+
+HEAD = RepoHead(snapshot=NEW, manifest=None, base=0, files=1, size_bytes=1, provenance=BY)
+
+
+def test_a_vms_status_says_what_a_download_would_do() -> None:
+    repos = (
+        TreeStatus(repo="alpha", here=tree(NEW), stored=HEAD),
+        TreeStatus(repo="beta", here=tree(OLD), stored=HEAD),
+        TreeStatus(repo="gamma", here=None, stored=HEAD),
+        TreeStatus(repo="delta", here=tree(OLD, is_stopped=True), stored=None),
+    )
+    assert status.vm_lines(run(repos, get=1)) == [
+        "alpha  3f2a91c  up to date, uploaded 2026-07-01 14:03 from laptop",
+        "beta   9b1c000  newer: 3f2a91c, uploaded 2026-07-01 14:03 from laptop",
+        "gamma  -        not downloaded yet: 3f2a91c, uploaded 2026-07-01 14:03 from laptop",
+        "delta  9b1c000  no longer synchronised; this copy stays as it is",
+        "1 GET · 213 ms",
+    ]
+
+
+def test_a_vms_status_of_nothing_says_so() -> None:
+    assert status.vm_lines(run((), get=1)) == ["nothing was uploaded yet", "1 GET · 213 ms"]
+
+
+def logged(
+    repo: str, before: SnapshotId | None = OLD, after: SnapshotId | None = NEW, *, git: GitFacts | None = GIT
+) -> LogRepo:
+    return LogRepo(repo=repo, before=before, after=after, counts=Counts(1, 3, 0, 3001, 30_000_000), git=git)
+
+
+def test_a_log_is_one_line_a_repo_and_says_each_upload_once() -> None:
+    uploads = (
+        LogLine(
+            sequence=12, at_ms=BY.at_ms, author=LAPTOP, repos=(logged("alpha"), logged("beta", after=None, git=None))
+        ),
+        LogLine(sequence=9, at_ms=BY.at_ms - 3_600_000, author=LAPTOP, repos=(logged("alpha", before=None),)),
+    )
+    assert log.lines(run(uploads, get=1)) == [
+        "12  2026-07-01 14:03  ana@laptop  alpha  3f2a91c  main+2 edits  3 files changed, 1 new",
+        "                                  beta   -                      no longer synchronised",
+        "9   2026-07-01 13:03  ana@laptop  alpha  3f2a91c  main+2 edits  first upload: 3,001 files, 30 MB",
+    ]
+
+
+def test_an_empty_log_says_so() -> None:
+    assert log.lines(run(())) == ["nothing was uploaded yet"]
+
+
+# The examples of docs/reference/cli.md are these reports.
+
+REPORTS: dict[str, Any] = {
+    "upload": lambda: upload.document(
+        run(
+            PushReport(repos=(pushed("alpha", added=1, modified=3, notes=(LINK,)),), folded=False),
+            stored_bytes=1234,
+            conditional_put=1,
+        )
+    ),
+    "download": lambda: download.document(
+        run(PullReport(repos=(pulled("alpha", PullOutcome.UPDATED, 1, 1, 1),)), fetched_bytes=812, conditional_get=1)
+    ),
+    "status-laptop": lambda: status.laptop_document(run((source("alpha"),), fetched_bytes=4096, get=1)),
+    "status-vm": lambda: status.vm_document(
+        run((TreeStatus(repo="alpha", here=tree(OLD), stored=HEAD),), fetched_bytes=4096, get=1)
+    ),
+    "log": lambda: log.document(
+        run((LogLine(sequence=12, at_ms=BY.at_ms, author=LAPTOP, repos=(logged("alpha"),)),), fetched_bytes=4096, get=1)
+    ),
+    "delete": lambda: delete.document(
+        "alpha", run(NEW, stored_bytes=900, fetched_bytes=4096, get=1, conditional_put=1)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_documented_example_is_the_report(name: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    example = text.split(f"```json {name}\n")[1].split("```")[0]
+    assert json.loads(example) == REPORTS[name]()

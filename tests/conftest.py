@@ -1,0 +1,35 @@
+"""What all tests share.
+
+Hypothesis runs in one of two profiles, chosen by the environment variable ``HYPOTHESIS_PROFILE``:
+
+``quick`` (the default): few examples, the same ones in every run, so that a change and not luck decides what fails.
+``deep``: many random examples; ``HYPOTHESIS_PROFILE=deep pytest tests/properties tests/synccore``, for as long as you like.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("synccore.testing.invariants", "synccore.testing.killing", "synccore.testing.lab")
+
+from synccore.backends.memory import MemoryBackend  # noqa: E402 - after the registration
+from synccore.testing.lab import Lab  # noqa: E402
+
+settings.register_profile(
+    "quick",
+    max_examples=25,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.register_profile("deep", max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A laptop and a machine around a store in memory."""
+    return Lab(tmp_path, MemoryBackend())

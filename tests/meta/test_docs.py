@@ -1,0 +1,168 @@
+"""The reference names everything that exists, and nothing that does not."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from epic_lab import config
+from epic_lab.cli.boundary import EXIT_CODE_MEANINGS, EXIT_CODES, ExitCode
+from epic_lab.cli.synccode import COMMANDS, group
+from epic_lab.config import Environment
+from epic_lab.errors import LabErrorKind
+from epic_lab.version import VERSION
+from synccore.backends.recording import RecordingBackend
+from synccore.errors import ErrorKind
+from synccore.worktree.explain import Reason
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def page(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def section(text: str, title: str) -> str:
+    """Return what stands below a heading of the second level."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found is not None, f"no section {title}"
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of every table row of *text* but for the heads."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    heads = {number - 1 for number, row in enumerate(cells) if set("".join(row)) <= set("-:")}
+    return [row for number, row in enumerate(cells) if number not in heads and number - 1 not in heads]
+
+
+def command_of(name: str) -> click.Command:
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    return command
+
+
+def options_of(command: click.Command) -> Iterator[click.Option]:
+    return (parameter for parameter in command.params if isinstance(parameter, click.Option))
+
+
+def test_each_command_has_a_section_and_each_section_a_command() -> None:
+    assert re.findall(r"^## (.*)$", page("cli.md"), re.MULTILINE) == list(COMMANDS)
+
+
+def test_the_list_of_commands_has_their_aliases_and_summaries() -> None:
+    listed = [
+        (re.findall(r"\[`(.*)`\]", name)[0], alias.strip("`"), does)
+        for name, alias, does in rows(page("cli.md").split("## ")[0])
+    ]
+    assert listed == [(name, lazy.alias or "", lazy.summary) for name, lazy in COMMANDS.items()]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_summary_is_what_the_command_says_of_itself(name: str) -> None:
+    assert (command_of(name).help or "").splitlines()[0] == COMMANDS[name].summary
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_option_stands_in_the_commands_table_and_no_other_does(name: str) -> None:
+    documented = [re.findall(r"`(-[^`]*)`", row[0]) for row in rows(section(page("cli.md"), name))]
+    assert documented == [option.opts for option in options_of(command_of(name))]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_synopsis_has_the_arguments_and_options(name: str) -> None:
+    synopsis = section(page("cli.md"), name).strip().splitlines()[0]
+    for parameter in command_of(name).params:
+        shown = (
+            parameter.opts[0] if isinstance(parameter, click.Option) else parameter.make_metavar(click.Context(group))
+        )
+        assert shown in synopsis
+    assert set(re.findall(r"--[a-z-]+|(?<=\[)-[a-z]\b", synopsis)) == {
+        option.opts[0] for option in options_of(command_of(name))
+    }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_section_names_no_option_that_does_not_exist(name: str) -> None:
+    prose = re.sub(r"```.*?```", "", section(page("cli.md"), name), flags=re.DOTALL)
+    assert set(re.findall(r"--[a-z][a-z-]*", prose)) <= {
+        opt for option in options_of(command_of(name)) for opt in option.opts
+    }
+
+
+@pytest.mark.parametrize("name", [name for name, lazy in COMMANDS.items() if lazy.alias])
+def test_an_alias_stands_in_the_commands_section(name: str) -> None:
+    assert f"epic-synccode {COMMANDS[name].alias} " in section(page("cli.md"), name)
+
+
+def test_the_groups_options_stand_in_the_introduction() -> None:
+    introduction = page("cli.md").split("## ")[0]
+    context = click.Context(group, **group.context_settings)
+    names = {opt for option in group.get_params(context) for opt in option.opts}
+    assert names == {"--version", "--help", "-h"}
+    assert all(f"{name}`" in introduction for name in names)
+
+
+def test_the_kinds_of_calls_are_those_that_are_counted() -> None:
+    documented = re.findall(r"`(\w+)`", page("cli.md").split("**Kinds of calls:**")[1].split(".")[0])
+    counting = [line for line in inspect.getsource(RecordingBackend).splitlines() if "_count(" in line]
+    counted = set(re.findall(r'"([a-z_]+)"', "".join(counting)))
+    assert set(documented) == counted
+
+
+def test_each_key_of_the_configuration_is_documented_with_its_example() -> None:
+    documented = {row[0].strip("`"): row[2].strip("`") for row in rows(section(page("configuration.md"), "The keys"))}
+    assert documented.keys() == {key.name for key in config.KNOWN_KEYS}
+    for key in config.KNOWN_KEYS:
+        assert documented[key.name] == key.example.replace("YOUR-BUCKET", "lab-bucket").replace("YOUR-NAME", "ana")
+
+
+def test_each_variable_that_is_read_is_documented() -> None:
+    source = inspect.getsource(Environment.read) + inspect.getsource(config._credentials_file)
+    cells = [row[0] for row in rows(section(page("configuration.md"), "The environment"))]
+    assert set(re.findall(r"`(\w+)`", "".join(cells))) == set(re.findall(r'"([A-Z_]+)"', source))
+
+
+def test_each_exit_code_has_its_meaning_documented() -> None:
+    documented = {int(code): meaning for code, meaning in rows(section(page("errors.md"), "Exit codes"))}
+    assert documented == {int(code): meaning for code, meaning in EXIT_CODE_MEANINGS.items()}
+
+
+def test_each_kind_of_error_is_documented_with_its_exit_code() -> None:
+    documented = {kind.strip("`"): int(code) for kind, code, _ in rows(section(page("errors.md"), "Kinds"))}
+    kinds = [*LabErrorKind, *ErrorKind]
+    expected = {kind.value: int(EXIT_CODES.get(kind, ExitCode.FAILED)) for kind in kinds}
+    assert documented == {**expected, "usage": 2, "bug": 70, "interrupted": 130}
+
+
+def test_each_reason_of_an_explanation_is_documented() -> None:
+    prose = section(page("cli.md"), "explain").split("stable code:")[1].split(". ")[0]
+    assert re.findall(r"`([a-z0-9-]+)`", prose) == [reason.value for reason in Reason]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for name in ("cli.md", "configuration.md", "errors.md"):
+        for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page(name)):
+            found = page(target) if target else page(name)
+            headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", found, re.MULTILINE)}
+            assert not anchor or anchor in headings
+
+
+def test_the_version_is_the_projects() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.search(r'^version = "(.*)"$', project, re.MULTILINE)[1] == VERSION  # type: ignore[index]
+
+
+def test_commands_that_readers_are_told_to_type_exist() -> None:
+    names = {*COMMANDS, *group.aliases}
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        for command in re.findall(r"epic-synccode ([a-z][a-z-]*)(?=[`\s])", text):
+            assert command in names, f"{path} names epic-synccode {command}"

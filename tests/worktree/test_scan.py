@@ -1,0 +1,89 @@
+"""Reading files that somebody is writing, and the fingerprints that may be believed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from synccore.digest import digest_of
+from synccore.manifest import FileKind
+from synccore.treepath import TreePath
+from synccore.worktree import scan
+from synccore.worktree.scan import Content, Unread, UnstableFileError, read_content
+from synccore.worktree.statcache import Fingerprint, fingerprint
+
+Meddle = Callable[[int], None]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "busy.log"
+    path.write_bytes(b"one")
+    return path
+
+
+@pytest.fixture
+def between_reads(monkeypatch: pytest.MonkeyPatch) -> list[Meddle]:
+    """Let somebody meddle after each read that the system makes for us; the number of the read is told."""
+    meddlers: list[Meddle] = []
+    reads = iter(range(1000))
+    real = os.read
+
+    def read(descriptor: int, size: int) -> bytes:
+        data = real(descriptor, size)
+        for meddle in meddlers:
+            meddle(next(reads))
+        return data
+
+    monkeypatch.setattr(scan.os, "read", read)
+    return meddlers
+
+
+def content(path: Path) -> Content:
+    return read_content(path.parent, Unread(TreePath(path.name), FileKind.FILE, fingerprint(os.lstat(path))))
+
+
+def test_a_file_that_changes_once_while_it_is_read_is_read_again(file: Path, between_reads: list[Meddle]) -> None:
+    between_reads.append(lambda number: file.write_bytes(b"two") and None if number == 0 else None)
+    found = content(file)
+    assert (found.data, found.entry.digest) == (b"two", digest_of(b"two"))
+
+
+def test_a_file_that_changes_at_every_read_is_given_up(file: Path, between_reads: list[Meddle]) -> None:
+    between_reads.append(lambda number: file.write_bytes(b"%d" % number) and None)
+    with pytest.raises(UnstableFileError):
+        content(file)
+
+
+def test_a_change_that_leaves_no_trace_in_the_times_is_seen(file: Path, between_reads: list[Meddle]) -> None:
+    """Within one tick of the kernel's clock a second write of the same size changes no time stamp."""
+    status = file.stat()
+
+    def rewrite(number: int) -> None:
+        with file.open("r+b", buffering=0) as handle:
+            handle.write(b"%03d" % number)
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    between_reads.append(rewrite)
+    with pytest.raises(UnstableFileError):
+        content(file)
+
+
+@pytest.mark.parametrize(
+    ("mtime_ns", "ctime_ns", "is_racy"),
+    [
+        (1_000_000_001, 1_000_000_001, False),
+        (5_000_000_001, 1_000_000_001, True),
+        (1_000_000_001, 5_000_000_001, True),
+        (4_950_000_001, 1_000_000_001, True),
+        (4_000_000_000, 1_000_000_001, True),  # whole seconds: a file system that keeps no more
+        (2_000_000_000, 1_000_000_001, False),
+        (9_000_000_001, 1_000_000_001, True),  # of the future
+    ],
+)
+def test_an_entry_about_as_new_as_its_reading_is_racy(mtime_ns: int, ctime_ns: int, is_racy: bool) -> None:  # noqa: FBT001
+    found = Fingerprint(mode=0, size_bytes=0, mtime_ns=mtime_ns, ctime_ns=ctime_ns, inode=0)
+    assert found.is_racy(5_000_000_001) is is_racy
