@@ -127,7 +127,7 @@ class Notebook:
         while time.monotonic() < end:
             try:
                 return self._client.get_iopub_msg(timeout=1)
-            except queue.Empty:
+            except queue.Empty:  # noqa: PERF203 - the loop is for this
                 assert self._manager.is_alive(), "the kernel has died"
         raise AssertionError(f"the kernel said nothing for {_PATIENCE_SECONDS:g} s")
 
@@ -211,9 +211,7 @@ class Machine:
         """Pull as another kernel of the machine would."""
         backend = open_backend(self.base_url, access=self.access)
         try:
-            pull(
-                self.code_home, user=self.username, backend=backend, store=backend.base_url, now_ns=time.time_ns
-            )
+            pull(self.code_home, user=self.username, backend=backend, store=backend.base_url, now_ns=time.time_ns)
         finally:
             backend.close()
 

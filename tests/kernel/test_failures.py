@@ -109,7 +109,9 @@ def test_a_bucket_that_may_not_be_read(cloud: Machine, server: GcsServer) -> Non
 def test_a_machine_without_credentials(cloud: Machine) -> None:
     with_code(cloud)
     cloud.variables = {"GOOGLE_APPLICATION_CREDENTIALS": str(cloud.folder / "none.json"), "NO_GCE_CHECK": "true"}
-    line_of_a_start(cloud, r"not updated \(there are no usable Google credentials.*gcloud auth application-default login")
+    line_of_a_start(
+        cloud, r"not updated \(there are no usable Google credentials.*gcloud auth application-default login"
+    )
 
 
 # What is damaged
@@ -192,7 +194,9 @@ def test_too_little_memory(machine: Machine) -> None:
 @pytest.mark.parametrize("error", ["RuntimeError('never\\nseen')", "SystemExit(3)"])
 def test_a_bug_is_a_line_that_names_the_file_with_its_traceback(machine: Machine, error: str) -> None:
     with_code(machine).prepare(RAISING.format(error))
-    line = line_of_a_start(machine, r"not updated \(this is a bug in epic-lab: (RuntimeError: never seen|SystemExit: 3); ")
+    line = line_of_a_start(
+        machine, r"not updated \(this is a bug in epic-lab: (RuntimeError: never seen|SystemExit: 3); "
+    )
     [saved] = re.findall(r"the details are in (\S+?)\)", line)
     assert "in pull" in Path(saved).read_text()
 
@@ -202,7 +206,9 @@ def test_a_bug_is_a_line_that_names_the_file_with_its_traceback(machine: Machine
 
 def offline(machine: Machine, url: str, expected: str) -> None:
     machine.variables = {"STORAGE_EMULATOR_HOST": url}
-    line_of_a_start(machine, rf"synccode: offline \({expected}.*\): alpha@\w+ uploaded just now, last checked just now\n")
+    line_of_a_start(
+        machine, rf"synccode: offline \({expected}.*\): alpha@\w+ uploaded just now, last checked just now\n"
+    )
 
 
 NO_ANSWER = r"no answer from gs://lab/code within 2 s"
@@ -212,7 +218,6 @@ def test_a_port_where_nobody_listens(cloud: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     offline(with_code(cloud), f"http://127.0.0.1:{port}", r"getting gs://lab/code/ada/head .*Connection refused")
-
 
 
 def test_a_server_that_never_answers(cloud: Machine) -> None:
