@@ -6,6 +6,7 @@ Invariant: a head is a value; moving it is the business of `synccore.refs`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from synccore import wire
@@ -95,10 +96,13 @@ def decode_head(data: bytes, what: str) -> Head:
     write_id, sequence, repos, records, earlier = wire.row(
         wire.unpack(unseal(ObjectKind.HEAD, data, what), what), 5, what
     )
+    named = [_parse_repo_row(item, what) for item in wire.rows(repos, what)]
+    if any(name >= later for (name, _), (later, _) in pairwise(named)):
+        wire.damaged(what, "has repositories out of order or twice")
     head = Head(
         write_id=wire.binary(write_id, what),
         sequence=wire.uint(sequence, what),
-        repos=dict(_parse_repo_row(item, what) for item in wire.rows(repos, what)),
+        repos=dict(named),
         records=parse_records(records, what),
         earlier=None if earlier is None else parse_object_ref(earlier, what),
     )
@@ -109,8 +113,6 @@ def decode_head(data: bytes, what: str) -> Head:
 def _check(head: Head, what: str) -> None:
     if len(head.write_id) != WRITE_ID_BYTES:
         wire.damaged(what, f"has a write id of {len(head.write_id)} bytes, expected {WRITE_ID_BYTES}")
-    if list(head.repos) != sorted(head.repos):
-        wire.damaged(what, "has repositories out of order")
     newest = head.records[-1].sequence if head.records else head.sequence
     if newest != head.sequence:
         wire.damaged(what, f"ends at record {newest}, expected {head.sequence}")

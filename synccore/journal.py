@@ -24,6 +24,7 @@ from synccore.manifest import (
     parse_places,
     parse_tree,
     place_rows,
+    refuse_file_above_file,
     tree_rows,
 )
 from synccore.places import ObjectRef, Places
@@ -148,7 +149,7 @@ def decode_delta(change: Change, what: str) -> Delta:
     packed = decompress(change.frame, change.plain_bytes, what)
     git, counts, manifest, removed, tree, was, places, inline = wire.row(wire.unpack(packed, what), 8, what)
     changed = parse_tree(tree, what)
-    return Delta(
+    delta = Delta(
         git=None if git is None else parse_git(git, what),
         counts=Counts(*wire.uints(wire.row(counts, 5, what), what)),
         manifest=None if manifest is None else parse_object_ref(manifest, what),
@@ -157,6 +158,12 @@ def decode_delta(change: Change, what: str) -> Delta:
         was=_parse_was(was, changed, what),
         places=parse_places(places, changed, wire.binary(inline, what), what),
     )
+    refuse_file_above_file(changed, what)
+    if delta.manifest is not None and (delta.changed or delta.removed or inline):
+        wire.damaged(what, "both lists a difference and refers to a manifest")
+    if not delta.changed.keys().isdisjoint(delta.removed):
+        wire.damaged(what, "has a path both removed and changed")
+    return delta
 
 
 def _parse_removed(value: wire.Packed, what: str) -> dict[TreePath, Known]:

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from synccore import wire
-from synccore.digest import Digest
+from synccore.digest import Digest, digest_of
 from synccore.envelope import ObjectKind, seal, unseal
 from synccore.places import Block, InlineBlock, ObjectRef, Place, Places, StoredBlock
 from synccore.treepath import TreePath
@@ -29,6 +29,7 @@ class FileKind(IntEnum):
 
 
 _KINDS = tuple(FileKind)
+_EMPTY_DIGEST = digest_of(b"")
 
 
 class Chunk(NamedTuple):
@@ -142,6 +143,9 @@ def parse_tree(value: wire.Packed, what: str) -> dict[TreePath, Entry]:
     for path, entry in zip(paths, entries, strict=True):
         if (entry.size_bytes > MAX_WHOLE_CHUNK_BYTES) != bool(entry.chunks):
             wire.damaged(what, f"has an entry of {entry.size_bytes} bytes and {len(entry.chunks)} chunks at {path!r}")
+        if not entry.size_bytes and entry.digest != _EMPTY_DIGEST:
+            # No chunk of it will be fetched, so that nothing else would notice.
+            wire.damaged(what, f"has an empty entry with the digest of another content at {path!r}")
     return dict(zip(paths, entries, strict=True))
 
 

@@ -78,9 +78,11 @@ class TreePath(str):
 
 def _surely_fine(texts: list[str]) -> bool:
     """Tell quickly whether all of *texts* are paths; ``False`` means that a closer look is needed."""
-    joined = "\0" + "\0".join(texts).lower() + "\0"
+    joined = "\0" + "\0".join(texts) + "\0"
+    # Before its case is folded: K (U+212A, the sign for Kelvin) becomes an ASCII letter then.
     if not joined.isascii() or joined.count("\0") != len(texts) + 1 or len(joined) > MAX_PATH_BYTES * len(texts):
         return False
+    joined = joined.lower()
     if any(spelling in joined for spelling in ("\\", "//", "/\0", "\0/", "\0\0", "git~1")):
         return False
     if ("/." in joined or "\0." in joined) and _DOTTED.search(joined):
