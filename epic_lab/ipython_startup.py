@@ -36,12 +36,10 @@ def synccode_check_for_updates(wait: bool = False, timeout_seconds: float | None
 def _start(began: float) -> None:
     try:
         from epic_lab.kernel.hook import start
-        from epic_lab.kernel.niceties import offer
 
         start(began)
-        offer()
     except BaseException as error:  # noqa: BLE001 - a kernel starts, whatever this installation is like
-        print(f"synccode: not updated ({type(error).__name__}: {error}); the path is as it was")  # noqa: T201
+        print(f"synccode: the start is incomplete ({type(error).__name__}: {error})")  # noqa: T201
 
 
 _start(time.perf_counter())

@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from epic_lab.kernel.code import AT_START, KernelCode
+from epic_lab.kernel.niceties import offer
 from epic_lab.kernel.shell import Shell, current_shell
 from epic_lab.lab import Lab
 
@@ -54,6 +55,7 @@ def _start_once(shell: Shell | None, began: float) -> None:
         code.put_on_path()
         return
     outcome = code.update(AT_START, began=began)
+    offer(shell)
     shell.say("\n".join(outcome.lines))
     if outcome.attempt is not None:
         _tell_when_done(outcome.attempt, code, shell)

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from epic_lab.kernel.shell import Shell, current_shell
+from epic_lab.kernel.shell import Shell
 
 
-def offer() -> None:
-    """Offer the niceties in this process's shell, if it has one."""
-    shell = current_shell()
-    if shell is None:
-        return
+def offer(shell: Shell) -> None:
+    """Offer the niceties in *shell*."""
     shell.inner.register_magic_function(synccode, magic_kind="line", magic_name="synccode")
     _offer_debugger(shell)
     _offer_shorthand(shell)

@@ -89,6 +89,21 @@ def test_a_check_brings_the_newest_code_and_names_what_is_imported_already(machi
         assert notebook.run("import fresh; fresh.X").result == "3"
 
 
+def test_python_is_told_to_look_at_its_folders_anew(machine: Machine) -> None:
+    machine.upload("code", {"alpha.py": ""})
+    with machine.notebook() as notebook:
+        notebook.run(
+            "import sys\n"
+            "class Finder:\n"
+            "    told = 0\n"
+            "    def find_spec(self, *_): return None\n"
+            "    def invalidate_caches(self): self.told += 1\n"
+            "finder = Finder(); sys.meta_path.append(finder)"
+        )
+        machine.upload("code", {"alpha.py": "", "beta.py": ""})
+        assert notebook.run("synccode_check_for_updates(); finder.told").result == "1"
+
+
 def test_what_another_kernel_brought_is_noticed_too(machine: Machine) -> None:
     machine.upload("code", {"early.py": "X = 1\n", "late.py": "X = 1\n", "same.py": ""})
     with machine.notebook() as notebook:

@@ -177,7 +177,7 @@ def test_an_installation_without_half_of_itself(machine: Machine) -> None:
     with machine.notebook() as notebook:
         ran = notebook.run("1 + 1")
     assert ran.result == "2"
-    assert re.fullmatch(r"synccode: not updated \(ModuleNotFoundError: .*\n", ran.stdout)
+    assert re.fullmatch(r"synccode: the start is incomplete \(ModuleNotFoundError: .*\n", ran.stdout)
 
 
 def test_an_interrupt_during_the_start(cloud: Machine, server: GcsServer) -> None:

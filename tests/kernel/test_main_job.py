@@ -48,6 +48,7 @@ def test_a_loaded_extension_does_what_the_profile_does_and_only_once(machine: Ma
         machine.upload("alpha", {"alpha.py": "X = 2\n"})
         ran = notebook.run("%reload_ext epic_lab\nfrom epic_lab.ipython_startup import *")
         assert ran.stdout == ""
+        assert notebook.run("import importlib, epic_lab.ipython_startup as s; importlib.reload(s)").stdout == ""
         assert "1 file changed" in notebook.run("synccode_check_for_updates()").stdout
 
 

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from epic_lab.kernel.shorthand import SHORTHAND, define
@@ -38,3 +41,9 @@ def test_what_is_not_installed_stays_undefined(monkeypatch: pytest.MonkeyPatch) 
     names: dict[str, object] = {}
     define("np.array(Path)", names)
     assert names.keys() == {"Path"}
+
+
+def test_the_page_lists_every_name() -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "kernel.md"
+    listed = dict(re.findall(r"^\| `(\w+)` \| `([\w.]+)` \|$", page.read_text(), re.MULTILINE))
+    assert listed == {name: where.replace(":", ".") for name, where in SHORTHAND.items()}
