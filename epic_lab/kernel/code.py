@@ -7,7 +7,7 @@ only where modules that are already imported have changed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -161,7 +161,7 @@ class KernelCode:
                 raise _silence(f"{store.base_url} answered and then took too long")
             raise _silence(f"no answer from {store.base_url} within {patience.first_seconds:g} s")
         if not has_ended:
-            return Outcome((line.under_way(()),), is_reached=True, here=self._here or {}, attempt=attempt)
+            return Outcome((line.under_way(),), is_reached=True, here=self._here or {}, attempt=attempt)
         return self._say(attempt.report(), began, reloads=reloads)
 
     def _say(self, report: PullReport, began: float, *, reloads: bool) -> Outcome:
@@ -246,6 +246,13 @@ class KernelCode:
         memory = MachineMemory(self._lab.code_home)
         return memory.load("").trees, memory.last_contact_ns()
 
+    def _unfinished(self, trees: Iterable[str]) -> tuple[str, ...]:
+        """Return the repositories into which a pull has begun to write without coming to its end."""
+        from synccore.worktree.machine import MachineMemory
+
+        memory = MachineMemory(self._lab.code_home)
+        return tuple(repo for repo in sorted(trees) if memory.begun(repo) is not None)
+
     def _config(self) -> Config | None:
         try:
             return self._lab.config()
@@ -257,9 +264,17 @@ class KernelCode:
         why = reason(error, self._lab.state_dir)
         try:
             trees, contact = self._remembered()
+            unfinished = self._unfinished(trees)
         except BaseException:  # noqa: BLE001 - the first error is what matters
-            trees, contact = {}, None
-        text = line.not_synced(why, trees, is_offline=is_offline(error), last_contact_ns=contact, now_ns=time.time_ns())
+            trees, contact, unfinished = {}, None, ()
+        text = line.not_synced(
+            why,
+            trees,
+            is_offline=is_offline(error),
+            unfinished=unfinished,
+            last_contact_ns=contact,
+            now_ns=time.time_ns(),
+        )
         return Outcome((text,), is_reached=not is_offline(error), here=self._here or {}, error=error)
 
 

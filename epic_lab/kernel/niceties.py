@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from epic_lab.kernel.shell import Shell
+from epic_lab.kernel.shell import Shell, tell
 
 
 def offer(shell: Shell) -> None:
@@ -25,9 +25,9 @@ def synccode(line: str) -> Any:
     if word in {"", "wait"}:
         check_for_updates(wait=word == "wait", timeout_seconds=None)
     elif word == "status":
-        print("\n".join(kernel_code().describe()))  # noqa: T201 - this is what it is for
+        tell("\n".join(kernel_code().describe()))
     else:
-        print(f"synccode: expected nothing, wait or status after %synccode, found {word!r}")  # noqa: T201
+        tell(f"synccode: expected nothing, wait or status after %synccode, found {word!r}")
 
 
 def _offer_debugger(shell: Shell) -> None:
@@ -36,7 +36,7 @@ def _offer_debugger(shell: Shell) -> None:
     def make_debugger(*arguments: Any, **options: Any) -> Any:
         from epic_lab.kernel.debugger import debugger_class
 
-        return debugger_class(shell.inner.debugger_cls)(*arguments, **options)
+        return debugger_class(shell.debugger_class)(*arguments, **options)
 
     shell.inner.InteractiveTB.debugger_cls = make_debugger
 

@@ -3,6 +3,8 @@
 import re
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,6 +142,34 @@ def test_a_damaged_state_is_found_out_anew_and_nothing_is_lost(machine: Machine,
     machine.pull()
     (machine.code_home / ".synccode" / "state").write_bytes(damage)
     line_of_a_start(machine, r"synccode: alpha@[0-9a-f]{7} · ")
+
+
+def test_an_update_that_breaks_off_is_said_to_be_half_done_and_completed_later(
+    cloud: Machine, server: GcsServer
+) -> None:
+    cloud.upload("alpha", {"alpha.py": "X = 1\n", "table.txt": "".join(map(str, range(100_000)))})
+    cloud.pull()
+    cloud.upload("alpha", {"alpha.py": "X = 2\n", "table.txt": "".join(map(str, range(100_001)))})
+    server.forbidden_prefixes = {"code/ada/bundles"}
+    line_of_a_start(cloud, r"not updated \(.*; alpha may be half updated until the next check succeeds\n")
+    server.forbidden_prefixes = set()
+    with cloud.notebook() as notebook:
+        ran = notebook.run("import alpha; alpha.X")
+    assert ran.result == "2"
+    assert " · 2 files changed · " in ran.stdout
+
+
+def test_an_output_that_knows_few_characters(machine: Machine) -> None:
+    machine.upload("alpha", {"alpha.py": "X = 1\n"})
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", "import alpha; print(alpha.X)"],
+        env=machine.environment({"TERM": "dumb", "PYTHONIOENCODING": "ascii"}),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=machine.home,
+    )
+    assert re.fullmatch(r"synccode: alpha@\w{7} \? 1 file downloaded \? .*\n1\n", done.stdout)
 
 
 # What the machine refuses

@@ -1,8 +1,13 @@
 """Upload a tree, start a kernel, run exactly that code."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from epic_lab.testing.kernels import Machine
+from synccore.delete import delete
+from synccore.look import Source
+from synccore.push import push
 
 
 def test_each_kernel_runs_the_code_as_it_was_last_uploaded(any_machine: Machine) -> None:
@@ -66,8 +71,6 @@ def test_edits_made_on_the_machine_are_saved_and_the_line_says_where(machine: Ma
 
 
 def test_a_deleted_repository_stays_and_is_said_to_be_no_longer_updated(machine: Machine) -> None:
-    from synccore.delete import delete
-
     machine.upload("alpha", {"alpha.py": "X = 1\n"})
     machine.pull()
     with machine.store() as store:
@@ -79,8 +82,6 @@ def test_a_deleted_repository_stays_and_is_said_to_be_no_longer_updated(machine:
 
 
 def test_the_line_names_branch_and_edits(machine: Machine) -> None:
-    import subprocess
-
     root = machine.laptop / "alpha"
     root.mkdir()
     git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
@@ -88,9 +89,6 @@ def test_the_line_names_branch_and_edits(machine: Machine) -> None:
         subprocess.run([*git, *arguments], check=True)
     (root / "alpha.py").write_text("X = 1\n")
     (root / "beta.py").write_text("X = 1\n")
-    from synccore.look import Source
-    from synccore.push import push
-
     with machine.store() as store:
         push([Source(repo="alpha", root=root)], store=store)
     with machine.notebook() as notebook:
@@ -114,9 +112,6 @@ def test_a_laptop_runs_its_own_code_and_downloads_nothing(machine: Machine) -> N
 
 
 def test_outside_ipython_only_the_path_is_set(machine: Machine, tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     machine.upload("alpha", {"alpha.py": "X = 1\n"})
     machine.pull()
     machine.upload("alpha", {"alpha.py": "X = 2\n"})
@@ -133,9 +128,6 @@ def test_outside_ipython_only_the_path_is_set(machine: Machine, tmp_path: Path) 
 
 
 def test_terminal_ipython_says_the_line_as_it_starts(machine: Machine) -> None:
-    import subprocess
-    import sys
-
     machine.upload("alpha", {"alpha.py": "X = 1\n"})
     done = subprocess.run(
         [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", "import alpha; print(alpha.X)"],
