@@ -5,6 +5,7 @@ Invariant: offering them imports none of what they need; each is loaded when it 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from epic_lab.kernel.shell import Shell, tell
@@ -45,9 +46,9 @@ def _offer_shorthand(shell: Shell) -> None:
     """Give shorthand names their meaning in the cells that use them."""
 
     def before_cell(info: Any) -> None:
-        cell = getattr(info, "transformed_cell", None) or getattr(info, "raw_cell", None) or ""
         from epic_lab.kernel.shorthand import define
 
-        define(cell, shell.inner.user_ns)
+        with suppress(Exception):  # whatever is wrong with a cell, running it says so better
+            define(shell.inner.transform_cell(info.raw_cell), shell.inner.user_ns)
 
     shell.inner.events.register("pre_run_cell", before_cell)
