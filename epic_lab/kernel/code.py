@@ -225,6 +225,7 @@ class KernelCode:
         environment = self._lab.environment
         access = Access(
             deadline_seconds=patience.first_seconds + _MARGIN_SECONDS,
+            retry_seconds=patience.first_seconds / 2,
             emulator_host=environment.storage_emulator_host,
             credentials_file=environment.credentials_file,
             metadata_host=environment.gce_metadata_host,

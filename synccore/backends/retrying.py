@@ -124,8 +124,10 @@ class RetryingBackend(PassingBackend):
                     raise
 
     def _pauses(self) -> Iterator[bool]:
-        """Wait a little longer at each step and yield ``True``, or ``False`` once that would pass the deadline."""
-        end = self._clock() + self._deadline_seconds
+        """Wait a little longer at each step and yield ``True``, or ``False`` once that would pass the deadline, counted from now."""
+        return self._pauses_until(self._clock() + self._deadline_seconds)
+
+    def _pauses_until(self, end: float) -> Iterator[bool]:
         longest = _FIRST_PAUSE_SECONDS
         while True:
             pause = longest * (0.5 + self._jitter() / 2)
