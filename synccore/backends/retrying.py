@@ -21,6 +21,9 @@ _T = TypeVar("_T")
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 8.0
 
+# A machine that finds no way to the storage is mostly offline, and its user should hear of it while still looking.
+_TRIES_WITHOUT_CONNECTION = 3
+
 
 def is_ambiguous(error: UnavailableError) -> bool:
     """Tell whether the call that *error* ended may have happened all the same."""
@@ -114,13 +117,16 @@ class RetryingBackend(PassingBackend):
             raise
 
     def _insist(self, call: Callable[[], _T], *, unless: Callable[[UnavailableError], bool] | None = None) -> _T:
-        """Make *call* until it is answered, time is up, or *unless* says of its error that it must not be repeated."""
+        """Make *call* until it is answered, time is up, nothing can be reached, or *unless* says that it must not be repeated."""
         pauses = self._pauses()
+        unconnected = 0
         while True:
             try:
                 return call()
             except UnavailableError as error:  # noqa: PERF203  # the loop is for this
-                if (unless is not None and unless(error)) or not next(pauses):
+                unconnected = unconnected + 1 if error.kind is ErrorKind.UNREACHABLE else 0
+                is_final = unconnected == _TRIES_WITHOUT_CONNECTION or (unless is not None and unless(error))
+                if is_final or not next(pauses):
                     raise
 
     def _pauses(self) -> Iterator[bool]:
