@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from synccore.head import FOLD_ABOVE_BYTES, FOLD_ABOVE_RECORDS, KEEP_BYTES, KEEP_RECORDS, Head, RepoHead
-from synccore.journal import JournalObject, Record
+from synccore.journal import JournalObject, Record, Start
 from synccore.manifest import Manifest
 from synccore.outlet import Outlet
 from synccore.places import ObjectRef
@@ -52,7 +52,8 @@ def fold(
     for repo, whole in trees.items():
         settled = Manifest(whole.snapshot, whole.tree, outlet.settle(whole.tree, whole.places))
         manifests[repo] = objects.store_manifest(whole.snapshot, settled)
-    earlier = objects.store_journal(JournalObject(moved, head.earlier)) if moved else head.earlier
+    starts = tuple(Start(name, at.manifest, at.base) for name, at in sorted(head.repos.items()))
+    earlier = objects.store_journal(JournalObject(moved, starts, head.earlier)) if moved else head.earlier
     repos = {name: _rebased(at, manifests.get(name), head.sequence) for name, at in head.repos.items()}
     return replace(head, repos=repos, records=kept, earlier=earlier), list(manifests.values())
 

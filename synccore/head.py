@@ -15,11 +15,11 @@ from synccore.gitfacts import GitFacts
 from synccore.journal import (
     Record,
     optional_text,
+    parse_optional_ref,
     parse_records,
     parse_repo,
     record_row,
 )
-from synccore.manifest import parse_object_ref
 from synccore.places import ObjectRef
 from synccore.provenance import Author, Provenance, SnapshotId
 
@@ -62,6 +62,7 @@ class Head:
         repos: where each repository is, by name.
         records: the newest records, oldest first.
         earlier: the journal object that holds the records before those.
+        horizon: records up to this sequence number, and what only they need, may have been deleted.
     """
 
     write_id: bytes
@@ -69,6 +70,7 @@ class Head:
     repos: dict[str, RepoHead]
     records: tuple[Record, ...]
     earlier: ObjectRef | None
+    horizon: int = 0
 
 
 def encode_head(head: Head) -> bytes:
@@ -82,6 +84,7 @@ def encode_head(head: Head) -> bytes:
                 [_repo_row(name, head.repos[name]) for name in sorted(head.repos)],
                 [record_row(record) for record in head.records],
                 head.earlier,
+                head.horizon,
             )
         ),
     )
@@ -93,8 +96,8 @@ def decode_head(data: bytes, what: str) -> Head:
     Raises:
         IntegrityError: it is not one, or of a newer format.
     """
-    write_id, sequence, repos, records, earlier = wire.row(
-        wire.unpack(unseal(ObjectKind.HEAD, data, what), what), 5, what
+    write_id, sequence, repos, records, earlier, horizon = wire.row(
+        wire.unpack(unseal(ObjectKind.HEAD, data, what), what), 6, what
     )
     named = [_parse_repo_row(item, what) for item in wire.rows(repos, what)]
     if any(name >= later for (name, _), (later, _) in pairwise(named)):
@@ -104,7 +107,8 @@ def decode_head(data: bytes, what: str) -> Head:
         sequence=wire.uint(sequence, what),
         repos=dict(named),
         records=parse_records(records, what),
-        earlier=None if earlier is None else parse_object_ref(earlier, what),
+        earlier=parse_optional_ref(earlier, what),
+        horizon=wire.uint(horizon, what),
     )
     _check(head, what)
     return head
@@ -116,6 +120,8 @@ def _check(head: Head, what: str) -> None:
     newest = head.records[-1].sequence if head.records else head.sequence
     if newest != head.sequence:
         wire.damaged(what, f"ends at record {newest}, expected {head.sequence}")
+    if head.horizon > head.sequence:
+        wire.damaged(what, f"has its horizon at {head.horizon}, beyond its newest record {head.sequence}")
     oldest = head.records[0].sequence if head.records else head.sequence + 1
     for name, repo in head.repos.items():
         if not oldest - 1 <= repo.base <= head.sequence:
@@ -134,7 +140,7 @@ def _parse_repo_row(value: wire.Packed, what: str) -> tuple[str, RepoHead]:
     author = Author(user=wire.text(user, what), host=wire.text(host, what))
     parsed = RepoHead(
         snapshot=SnapshotId(wire.digest(snapshot, what)),
-        manifest=None if manifest is None else parse_object_ref(manifest, what),
+        manifest=parse_optional_ref(manifest, what),
         base=wire.uint(base, what),
         files=wire.uint(files, what),
         size_bytes=wire.uint(size, what),

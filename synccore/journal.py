@@ -104,10 +104,31 @@ class Record(NamedTuple):
         return next((change for change in self.changes if change.repo == repo), None)
 
 
+class Start(NamedTuple):
+    """A listing to start from when a snapshot of the past is wanted.
+
+    Attributes:
+        repo: which repository.
+        manifest: its listing; ``None`` is the empty tree.
+        base: the tree is the repository as it was just after this sequence number.
+    """
+
+    repo: str
+    manifest: ObjectRef | None
+    base: int
+
+
 class JournalObject(NamedTuple):
-    """A run of records that has left the head, and the one before it."""
+    """A run of records that has left the head.
+
+    Attributes:
+        records: oldest first.
+        starts: where each repository's deltas started from, before the fold that made this object.
+        earlier: the journal object before this one.
+    """
 
     records: tuple[Record, ...]
+    starts: tuple[Start, ...]
     earlier: ObjectRef | None
 
 
@@ -253,7 +274,10 @@ def parse_snapshot(value: wire.Packed, what: str) -> SnapshotId | None:
 
 def encode_journal(journal: JournalObject) -> bytes:
     """Return the stored bytes of a journal object."""
-    return seal(ObjectKind.JOURNAL, wire.pack(([record_row(record) for record in journal.records], journal.earlier)))
+    records = [record_row(record) for record in journal.records]
+    return seal(
+        ObjectKind.JOURNAL, wire.pack((records, sorted(journal.starts, key=lambda start: start.repo), journal.earlier))
+    )
 
 
 def decode_journal(data: bytes, what: str) -> JournalObject:
@@ -262,5 +286,22 @@ def decode_journal(data: bytes, what: str) -> JournalObject:
     Raises:
         IntegrityError: it is not one.
     """
-    records, earlier = wire.row(wire.unpack(unseal(ObjectKind.JOURNAL, data, what), what), 2, what)
-    return JournalObject(parse_records(records, what), None if earlier is None else parse_object_ref(earlier, what))
+    records, starts, earlier = wire.row(wire.unpack(unseal(ObjectKind.JOURNAL, data, what), what), 3, what)
+    return JournalObject(parse_records(records, what), _parse_starts(starts, what), parse_optional_ref(earlier, what))
+
+
+def _parse_starts(value: wire.Packed, what: str) -> tuple[Start, ...]:
+    items = [wire.row(item, 3, what) for item in wire.rows(value, what)]
+    starts = tuple(
+        Start(parse_repo(repo, what), parse_optional_ref(manifest, what), wire.uint(base, what))
+        for repo, manifest, base in items
+    )
+    repos = [start.repo for start in starts]
+    if sorted(set(repos)) != repos:
+        wire.damaged(what, "has starts out of order or twice")
+    return starts
+
+
+def parse_optional_ref(value: wire.Packed, what: str) -> ObjectRef | None:
+    """Return *value* as a `[digest, size]` of the format, or None."""
+    return None if value is None else parse_object_ref(value, what)

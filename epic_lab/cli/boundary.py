@@ -64,6 +64,7 @@ EXIT_CODES: dict[ErrorKind | LabErrorKind, ExitCode] = {
     ErrorKind.NO_CREDENTIALS: ExitCode.STORAGE,
     ErrorKind.BACKEND: ExitCode.STORAGE,
     ErrorKind.UNAVAILABLE: ExitCode.STORAGE,
+    ErrorKind.UNREACHABLE: ExitCode.STORAGE,
     ErrorKind.DEADLINE: ExitCode.STORAGE,
     LabErrorKind.UNKNOWN_REPO: ExitCode.NOT_FOUND,
     LabErrorKind.MISSING_REPO: ExitCode.NOT_FOUND,

@@ -11,7 +11,7 @@ from pathlib import Path
 from epic_lab.errors import LabError, LabErrorKind, hint_for
 from synccore.errors import ErrorKind, SyncError
 
-_OFFLINE = (ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE)
+_OFFLINE = (ErrorKind.UNAVAILABLE, ErrorKind.UNREACHABLE, ErrorKind.DEADLINE)
 
 
 def is_offline(error: BaseException) -> bool:

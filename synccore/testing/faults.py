@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from synccore.backends.base import Backend, Found, Listed, Unchanged, Version
+from synccore.backends.base import Backend, Listed
+from synccore.backends.passing import PassingBackend
 from synccore.errors import ErrorKind, SyncError, UnavailableError
-from synccore.keys import Key
 
 _T = TypeVar("_T")
 
@@ -25,11 +25,11 @@ class _Planned:
     done_first: bool
 
 
-class FaultyBackend:
-    """Pass calls on to *inner*, except those that are to fail; names are those of `RecordingBackend.calls`."""
+class FaultyBackend(PassingBackend):
+    """Pass calls on to *inner*, except those that are to fail; names are those of `PassingBackend.pass_on`."""
 
     def __init__(self, inner: Backend) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._planned: list[_Planned] = []
         self._lock = threading.Lock()
 
@@ -43,37 +43,6 @@ class FaultyBackend:
         failure = UnavailableError(ErrorKind.UNAVAILABLE, "the answer was told to get lost", ambiguous=True)
         self._planned.append(_Planned(name=name, times=times, error=failure, done_first=True))
 
-    @property
-    def base_url(self) -> str:
-        """The inner backend's."""
-        return self._inner.base_url
-
-    def warm(self) -> None:
-        """Warm the inner backend."""
-        self._inner.warm()
-
-    def close(self) -> None:
-        """Close the inner backend."""
-        self._inner.close()
-
-    def get(self, key: Key, *, unless: Version | None = None) -> Found | Unchanged:
-        """Pass on, or fail as planned."""
-        name = "get" if unless is None else "conditional_get"
-        return self._do(name, lambda: self._inner.get(key, unless=unless))
-
-    def get_range(self, key: Key, start: int, length: int) -> bytes:
-        """Pass on, or fail as planned."""
-        return self._do("get_range", lambda: self._inner.get_range(key, start, length))
-
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
-        """Pass on, or fail as planned."""
-        name = "put" if replacing is None else "conditional_put"
-        return self._do(name, lambda: self._inner.put(key, data, replacing=replacing))
-
-    def delete(self, key: Key, *, expecting: Version) -> None:
-        """Pass on, or fail as planned."""
-        self._do("delete", lambda: self._inner.delete(key, expecting=expecting))
-
     def keys(self, prefix: str) -> Iterator[Listed]:
         """Pass on; a failure that is planned as a lost answer comes after the first line."""
         planned = self._take("keys")
@@ -81,16 +50,13 @@ class FaultyBackend:
             return self._inner.keys(prefix)
         return self._broken_listing(prefix, planned)
 
-    def now_seconds(self) -> float:
-        """Pass on, or fail as planned."""
-        return self._do("now_seconds", self._inner.now_seconds)
-
     def _broken_listing(self, prefix: str, planned: _Planned) -> Iterator[Listed]:
         if planned.done_first:
             yield next(self._inner.keys(prefix))
         raise planned.error
 
-    def _do(self, name: str, call: Callable[[], _T]) -> _T:
+    def pass_on(self, name: str, call: Callable[[], _T]) -> _T:
+        """Make *call*, or fail as planned."""
         planned = self._take(name)
         if planned is None:
             return call()

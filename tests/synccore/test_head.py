@@ -19,7 +19,7 @@ RECORDS = [
     [6, 1, "ann", "laptop", [["beta", None, b"\2" * 32, 7, b"frame"]]],
     [7, 2, "ann", "laptop", [["alpha", b"\0" * 32, b"\1" * 32, 8, b"more"]]],
 ]
-GOLDEN: list[object] = [WRITE, 7, [ALPHA, BETA], RECORDS, [sha(b"j"), 55]]
+GOLDEN: list[object] = [WRITE, 7, [ALPHA, BETA], RECORDS, [sha(b"j"), 55], 3]
 
 ANN = Author(user="ann", host="laptop")
 HEAD = Head(
@@ -57,6 +57,7 @@ HEAD = Head(
         ),
     ),
     earlier=ObjectRef(digest_of(b"j"), 55),
+    horizon=3,
 )
 
 
@@ -72,7 +73,7 @@ def test_a_head_that_another_program_has_written_is_read() -> None:
 
 def test_the_first_head_of_all_has_nothing_in_it() -> None:
     head = Head(write_id=WRITE, sequence=0, repos={}, records=(), earlier=None)
-    assert decode_head(envelope(b"H", packed([WRITE, 0, [], [], None])), "it") == head
+    assert decode_head(envelope(b"H", packed([WRITE, 0, [], [], None, 0])), "it") == head
     assert decode_head(encode_head(head), "it") == head
 
 
@@ -83,6 +84,7 @@ def test_repositories_stand_in_order_whatever_the_order_they_came_in() -> None:
         repos=dict(reversed(HEAD.repos.items())),
         records=HEAD.records,
         earlier=HEAD.earlier,
+        horizon=HEAD.horizon,
     )
     assert encode_head(turned) == encode_head(HEAD)
 
@@ -101,8 +103,8 @@ def changed(*steps: int, to: object) -> Callable[[], object]:
 
 MALFORMED: dict[str, Callable[[], object]] = {
     "no array": lambda: WRITE,
-    "four parts": lambda: GOLDEN[:4],
-    "six parts": lambda: [*GOLDEN, None],
+    "five parts": lambda: GOLDEN[:5],
+    "seven parts": lambda: [*GOLDEN, None],
     "a write id of 15 bytes": changed(0, to=WRITE[:15]),
     "a write id that is text": changed(0, to="0123456789abcdef"),
     "a negative sequence": changed(1, to=-7),
@@ -130,6 +132,8 @@ MALFORMED: dict[str, Callable[[], object]] = {
     "records that are none": changed(3, to=b""),
     "records with a gap": changed(3, to=[[5, *RECORDS[0][1:]], RECORDS[1]]),
     "an earlier object that is a digest alone": changed(4, to=sha(b"j")),
+    "a horizon that is nil": changed(5, to=None),
+    "a horizon beyond its newest record": changed(5, to=8),
 }
 
 

@@ -18,6 +18,7 @@ from synccore.journal import (
     JournalObject,
     Known,
     Record,
+    Start,
     decode_delta,
     decode_journal,
     encode_change,
@@ -195,16 +196,18 @@ RECORDS = (
 
 @pytest.mark.parametrize("earlier", [None, ObjectRef(digest_of(b"j"), 12)])
 def test_a_journal_object_is_these_bytes_and_is_read_back(earlier: ObjectRef | None) -> None:
-    journal = JournalObject(RECORDS, earlier)
-    payload = packed([RECORD_ROWS, None if earlier is None else [sha(b"j"), 12]])
+    starts = (Start("alpha", ObjectRef(digest_of(b"m"), 34), 7), Start("beta", None, 8))
+    journal = JournalObject(RECORDS, starts[::-1], earlier)
+    start_rows = [["alpha", [sha(b"m"), 34], 7], ["beta", None, 8]]
+    payload = packed([RECORD_ROWS, start_rows, None if earlier is None else [sha(b"j"), 12]])
     data = encode_journal(journal)
     assert data[:48] == envelope(b"J", payload)[:48]
     assert ZstdDecompressor().decompress(data[48:]) == payload
-    assert decode_journal(envelope(b"J", payload), "it") == journal
+    assert decode_journal(envelope(b"J", payload), "it") == journal._replace(starts=starts)
 
 
 def records_with(row: object) -> list[object]:
-    return [[*RECORD_ROWS[:2], row], None]
+    return [[*RECORD_ROWS[:2], row], [], None]
 
 
 def change_with(**parts: object) -> list[object]:
@@ -215,11 +218,16 @@ def change_with(**parts: object) -> list[object]:
 MALFORMED_JOURNALS: dict[str, object] = {
     "no array": 7,
     "one part": [RECORD_ROWS],
-    "records that are none": [7, None],
-    "a gap": [[RECORD_ROWS[0], RECORD_ROWS[2]], None],
-    "the same number twice": [[RECORD_ROWS[0], RECORD_ROWS[0]], None],
-    "the newest first": [RECORD_ROWS[::-1], None],
-    "an earlier object without a size": [RECORD_ROWS, [b"\0" * 32]],
+    "records that are none": [7, [], None],
+    "a gap": [[RECORD_ROWS[0], RECORD_ROWS[2]], [], None],
+    "the same number twice": [[RECORD_ROWS[0], RECORD_ROWS[0]], [], None],
+    "the newest first": [RECORD_ROWS[::-1], [], None],
+    "an earlier object without a size": [RECORD_ROWS, [], [b"\0" * 32]],
+    "starts that are none": [RECORD_ROWS, None, None],
+    "a start of two parts": [RECORD_ROWS, [["alpha", None]], None],
+    "a start of a repository that leaves": [RECORD_ROWS, [["../x", None, 1]], None],
+    "starts out of order": [RECORD_ROWS, [["b", None, 1], ["a", None, 1]], None],
+    "a start before all records": [RECORD_ROWS, [["a", None, -1]], None],
     "a record of four parts": records_with([10, 1, "", []]),
     "a sequence as text": records_with(["10", 1, "", "", []]),
     "a time before 1970": records_with([10, -1, "", "", []]),
