@@ -5,7 +5,7 @@ Invariant: looking changes nothing in the tree and nothing in the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +15,14 @@ from synccore.errors import ErrorKind, InvalidInputError
 from synccore.head import Head
 from synccore.intake import Intake
 from synccore.keys import repo_name
-from synccore.manifest import Entry, Manifest
+from synccore.manifest import Entry, Manifest, chunks_of
 from synccore.places import ObjectRef, Place
 from synccore.problem import Problem
 from synccore.provenance import Provenance, SnapshotId
 from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
-from synccore.worktree.scan import Scan, scan
+from synccore.worktree.scan import Scan, Unread, scan
 from synccore.worktree.selection import collisions, select
 from synccore.worktree.statcache import Fingerprint, StatCache, load_stat_cache, store_stat_cache
 
@@ -75,9 +75,22 @@ class Look:
         """Whether every path is as it was at the last look, and no path came or went."""
         return not self.scan.unread and len(self.scan.known) == len(self.cache.tree)
 
+    def unstored(self, base: Base, is_stored: Callable[[Digest], bool]) -> Iterator[Unread]:
+        """Yield what the scan knows and the store has not got: it was read by a look that led to no upload.
+
+        Args:
+            base: what the head has of this tree; if that is the last look, there is nothing.
+            is_stored: tells of a chunk whether any tree of the head has it.
+        """
+        if base.snapshot == self.cache.snapshot:
+            return
+        for path, (found, entry) in self.scan.known.items():
+            if not all(is_stored(chunk.digest) for chunk in chunks_of(entry)):
+                yield Unread(path, entry.kind, found)
+
     def finish(self, intake: Intake) -> View:
         """Put together what the scan knew and what *intake* has read, and keep it for the next look."""
-        if self.is_as_cached:
+        if self.is_as_cached and not intake.read:
             return View(tree=self.cache.tree, snapshot=self.cache.snapshot, notes=())
         found: dict[TreePath, tuple[Fingerprint, Entry]] = dict(self.scan.known)
         found.update((item.path, (item.found, item.entry)) for item in intake.read)
