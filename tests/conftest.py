@@ -36,7 +36,17 @@ def lab(tmp_path: Path) -> Lab:
 
 
 # What writes a machine's tree, or needs a kernel, signals or pipes: none of it runs on Windows, where only laptops live.
-_MACHINE_SIDE = ("budgets", "crash", "damage", "e2e", "engine", "kernel", "properties", "cli/test_everyday.py", "worktree/test_")
+_MACHINE_SIDE = (
+    "budgets",
+    "crash",
+    "damage",
+    "e2e",
+    "engine",
+    "kernel",
+    "properties",
+    "cli/test_everyday.py",
+    "worktree/test_",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synccore.digest import digest_of
+from synccore.journal import Known
 from synccore.manifest import FileKind
 from synccore.treepath import TreePath
-from synccore.worktree.occupant import Known
 from synccore.worktree.outcome import Outcome
 from synccore.worktree.rescue import RescueFolder
 from synccore.worktree.tree_writer import TreeWriter
@@ -118,7 +118,7 @@ def kind_and_data(content: Content) -> tuple[FileKind, bytes]:
 def known(content: Content) -> Known:
     """Return by what a writer recognises *content*."""
     kind, data = kind_and_data(content)
-    return kind, digest_of(data)
+    return Known(kind, digest_of(data))
 
 
 def ours_in(base: Mapping[str, Content]) -> dict[TreePath, tuple[Known, ...]]:

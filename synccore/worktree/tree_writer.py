@@ -1,7 +1,8 @@
 """The only code that changes a working tree.
 
-Invariant: whatever stands at a path is looked at before it is replaced or removed. It goes only if it is something that we
-wrote ourselves or equals what is to be written; all else is somebody's work and is moved into the rescue area first.
+Invariant: whatever stands at a path is looked at before it is replaced or removed, and `synccore.plan.judge` decides about
+it. It goes only if it is something that we wrote ourselves; all else is somebody's work and is moved into the rescue area
+first.
 
 A file is written under a temporary name beside its place and appears by one step of the kernel, so that nobody sees a
 part of it and a crash leaves the old file or the new one.
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING
 
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
+from synccore.journal import Known
 from synccore.manifest import FileKind
+from synccore.plan import Verdict, judge
 from synccore.treepath import MAX_COMPONENT_BYTES, TreePath
 from synccore.worktree.bytecode import drop_stale, stem_of
 from synccore.worktree.directory_chain import (
@@ -31,9 +34,9 @@ from synccore.worktree.directory_chain import (
 from synccore.worktree.disk_error import worktree_error
 from synccore.worktree.hollow import remove_if_emptied, remove_if_hollow
 from synccore.worktree.large_file import LargeFile
-from synccore.worktree.occupant import Known, Occupant, is_still, look
+from synccore.worktree.occupant import Occupant, is_still, look
 from synccore.worktree.outcome import Effect, Outcome
-from synccore.worktree.placement import SECOND_NS, make, mode_of, move_past, replace, take_free_name
+from synccore.worktree.placing import SECOND_NS, make, mode, move_past, replace_if_still, take_free_name
 from synccore.worktree.rescue import Reason, Rescued, RescueFolder
 from synccore.worktree.temporary import TemporaryNames, discard
 
@@ -111,19 +114,19 @@ class TreeWriter:
                 if self._is_fresh:
                     self._create(path, kind, data)
                     return Outcome.of(Effect.WRITTEN, [])
-                here = self._enter(path.parent)
-                there = self._look(here, path, (kind, digest))
-                if there is not None and there.match == (kind, digest):
+                here, new = self._enter(path.parent), Known(kind, digest)
+                there = self._look(here, path, new)
+                if self._verdict(path, there, new) is Verdict.LEAVE:
                     self._note_source(here, path)
                     return self._outcome(Effect.ALREADY_THERE)
                 temporary = self._names.next()
                 try:
                     make(here.handle, temporary, kind, data)
-                    self._appear(here, path, (kind, digest), there, source=here.handle, temporary=temporary)
+                    effect = self._appear(here, path, new, there, source=here.handle, temporary=temporary)
                 except BaseException:
                     discard(here.handle, temporary)
                     raise
-                return self._outcome(Effect.WRITTEN)
+                return self._outcome(effect)
             except OSError as error:
                 raise worktree_error(error, self._root / path, "write") from error
             finally:
@@ -144,7 +147,7 @@ class TreeWriter:
                 directory = os.dup(here.handle)
                 name = path.name.encode() if self._is_fresh else self._names.next()
                 try:
-                    handle = os.open(name, OPEN_NEW_TO_READ_BACK, mode_of(kind), dir_fd=directory)
+                    handle = os.open(name, OPEN_NEW_TO_READ_BACK, mode(kind), dir_fd=directory)
                 except BaseException:
                     close_directory(directory)
                     raise
@@ -155,7 +158,7 @@ class TreeWriter:
                 self._saved.clear()
 
         def appear(digest: Digest) -> Outcome:
-            outcome = self._finish(path, (kind, digest), directory, name, early)
+            outcome = self._finish(path, Known(kind, digest), directory, name, early)
             close_directory(directory)
             self._unfinished.discard(large)
             return outcome
@@ -270,7 +273,7 @@ class TreeWriter:
                 there = look(here.handle, name, self._ours(path))
                 if there is not None and not there.is_directory:
                     self._note_source(here, path)
-                    self._take_away(here, path, there, replaced_by=None)
+                    self._take_away(here, path, there)
             else:
                 return
         raise self._unstable(path)
@@ -320,12 +323,7 @@ class TreeWriter:
                     return self._outcome(Effect.WRITTEN)
                 here = self._enter(path.parent)
                 there = self._look(here, path, new)
-                if there is not None and there.match == new:
-                    self._note_source(here, path)
-                    discard(source, temporary)
-                    return self._outcome(Effect.ALREADY_THERE)
-                self._appear(here, path, new, there, source=source, temporary=temporary)
-                return self._outcome(Effect.WRITTEN)
+                return self._outcome(self._appear(here, path, new, there, source=source, temporary=temporary))
             except OSError as error:
                 raise worktree_error(error, self._root / path, "finish") from error
             finally:
@@ -333,6 +331,9 @@ class TreeWriter:
 
     def _look(self, here: OpenDirectory, path: TreePath, new: Known) -> Occupant | None:
         return look(here.handle, path.name.encode(), [*self._ours(path), new])
+
+    def _verdict(self, path: TreePath, there: Occupant | None, wanted: Known | None) -> Verdict:
+        return judge(None if there is None else there.content, self._ours(path), wanted)
 
     def _appear(
         self,
@@ -343,25 +344,33 @@ class TreeWriter:
         *,
         source: int,
         temporary: bytes,
-    ) -> None:
-        """Give *temporary* of the directory *source* the name *path* in *here*, where *there* was found."""
+    ) -> Effect:
+        """Give *temporary* of the directory *source* the name *path* in *here*, where *there* was found.
+
+        It is discarded where the very same stands there already.
+        """
         name = path.name.encode()
         latest_second: int | None = None
         for _ in range(_ATTEMPTS):
+            verdict = self._verdict(path, there, new)
+            if verdict is Verdict.LEAVE:
+                self._note_source(here, path)
+                discard(source, temporary)
+                return Effect.ALREADY_THERE
             if there is not None:
                 second = there.status.st_mtime_ns // SECOND_NS
                 latest_second = second if latest_second is None else max(second, latest_second)
                 move_past(source, temporary, latest_second)
-            if there is not None and there.match is None:
-                is_free = self._take_away(here, path, there, replaced_by=new[1])
-                is_done = is_free and take_free_name(source, temporary, here.handle, name)
-            elif there is not None:
-                is_done = replace(source, temporary, here.handle, name, there)
-            else:
+            if there is None:
                 is_done = take_free_name(source, temporary, here.handle, name)
+            elif verdict is Verdict.REPLACE:
+                is_done = replace_if_still(source, temporary, here.handle, name, there)
+            else:
+                is_free = self._clear(here, path, there, replaced_by=new.digest)
+                is_done = is_free and take_free_name(source, temporary, here.handle, name)
             if is_done:
                 self._note_source(here, path)
-                return
+                return Effect.WRITTEN
             there = self._look(here, path, new)
         raise self._unstable(path)
 
@@ -373,20 +382,23 @@ class TreeWriter:
             there = look(here.handle, path.name.encode(), ours)
             if there is None or there.is_directory:
                 return False
-            if self._take_away(here, path, there, replaced_by=None):
+            if self._take_away(here, path, there):
                 return True
         raise self._unstable(path)
 
-    def _take_away(self, here: OpenDirectory, path: TreePath, there: Occupant, *, replaced_by: Digest | None) -> bool:
-        """Remove what is ours (or nobody's), save all else; ``False`` if it is no longer what was found *there*."""
-        name = path.name.encode()
-        if there.match is not None:
-            # RACE: as in `replace`: an edit between the second look and the unlinking is lost.
-            if not is_still(here.handle, name, there):
-                return False
-            os.unlink(name, dir_fd=here.handle)
-            return True
-        if there.is_directory and remove_if_hollow(here.handle, name, self._names):
+    def _take_away(self, here: OpenDirectory, path: TreePath, there: Occupant) -> bool:
+        """Make *path* free of what was found *there*; ``False`` if it is no longer that."""
+        if self._verdict(path, there, None) is not Verdict.REPLACE:
+            return self._clear(here, path, there, replaced_by=None)
+        # RACE: as in `replace_if_still`: an edit between the second look and the unlinking is lost.
+        if not is_still(here.handle, path.name.encode(), there):
+            return False
+        os.unlink(path.name.encode(), dir_fd=here.handle)
+        return True
+
+    def _clear(self, here: OpenDirectory, path: TreePath, there: Occupant, *, replaced_by: Digest | None) -> bool:
+        """Save what is somebody's, but for a directory that is nobody's; ``False`` if it is gone."""
+        if there.is_directory and remove_if_hollow(here.handle, path.name.encode(), self._names):
             return True
         return self._save(here, path, self._reason(path, there), replaced_by)
 

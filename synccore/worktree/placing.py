@@ -1,6 +1,6 @@
-"""How a finished file comes to its name.
+"""How a finished file comes to stand under its name.
 
-Invariant: a name changes from what stood there to the whole new file in one step of the kernel.
+Invariant: a name changes hands in one step of the kernel, and only from what was looked at, or from nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ SECOND_NS = 10**9
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
-def mode_of(kind: FileKind) -> int:
-    """Return the mode with which to make a file of *kind*; the kernel takes the user's umask off."""
+def mode(kind: FileKind) -> int:
+    """Return the mode to make a file with; the kernel takes the user's umask off."""
     return 0o777 if kind is FileKind.EXECUTABLE else 0o666
 
 
@@ -29,7 +29,7 @@ def make(directory: int, name: bytes, kind: FileKind, data: bytes) -> None:
             raise OSError(errno.EINVAL, "a link's target cannot have a NUL byte")
         os.symlink(data, name, dir_fd=directory)
         return
-    handle = os.open(name, OPEN_NEW, mode_of(kind), dir_fd=directory)
+    handle = os.open(name, OPEN_NEW, mode(kind), dir_fd=directory)
     try:
         write_all(handle, data)
     finally:
@@ -68,7 +68,7 @@ def take_free_name(source: int, temporary: bytes, target: int, name: bytes) -> b
     return True
 
 
-def replace(source: int, temporary: bytes, target: int, name: bytes, there: Occupant) -> bool:
+def replace_if_still(source: int, temporary: bytes, target: int, name: bytes, there: Occupant) -> bool:
     """Rename a finished file over something of ours; ``False`` if it is no longer what was found *there*."""
     # RACE: an edit between this second look and the rename (two system calls in a row, about 5 µs) is lost, as is one
     # through a handle that somebody keeps open. RENAME_EXCHANGE would close the first window, but leaves the edit under a
