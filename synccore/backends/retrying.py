@@ -6,28 +6,21 @@ differently: a put with *replacing* whose answer was lost goes to the caller, wh
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from synccore.backends.base import Backend, Found, Listed, Unchanged, Version
-from synccore.errors import ConflictError, ErrorKind, UnavailableError
+from synccore.backends.patience import Patience, random_fraction
+from synccore.errors import ConflictError, ErrorKind, NotFoundError, SyncError, UnavailableError
 from synccore.keys import Key
 
 _T = TypeVar("_T")
 
-_FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 8.0
 
-
-def is_ambiguous(error: UnavailableError) -> bool:
+def is_ambiguous(error: SyncError) -> bool:
     """Tell whether the call that *error* ended may have happened all the same."""
     return error.facts.get("ambiguous") is True
-
-
-def _random_fraction() -> float:
-    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 class RetryingBackend:
@@ -49,13 +42,10 @@ class RetryingBackend:
         deadline_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = _random_fraction,
+        jitter: Callable[[], float] = random_fraction,
     ) -> None:
         self._inner = inner
-        self._deadline_seconds = deadline_seconds
-        self._clock = clock
-        self._sleep = sleep
-        self._jitter = jitter
+        self._patience = Patience(deadline_seconds=deadline_seconds, clock=clock, sleep=sleep, jitter=jitter)
 
     @property
     def base_url(self) -> str:
@@ -106,14 +96,14 @@ class RetryingBackend:
     def keys(self, prefix: str) -> Iterator[Listed]:
         """List objects; a listing that breaks off is begun again and goes on after the last key it brought."""
         last: Key | None = None
-        pauses = self._pauses()
+        pauses = self._patience.pauses()
         while True:
             try:
                 for listed in self._inner.keys(prefix):
                     if last is None or listed.key > last:
                         yield listed
                         last = listed.key
-                        pauses = self._pauses()
+                        pauses = self._patience.pauses()
             except UnavailableError:  # noqa: PERF203  # the loop is for this
                 if not next(pauses):
                     raise
@@ -131,30 +121,23 @@ class RetryingBackend:
         except ConflictError as error:
             if not perhaps_done or error.kind is not ErrorKind.KEY_TAKEN:
                 raise
-            found = self._inner.get(key)
+            try:
+                found = self._inner.get(key)
+            except NotFoundError:
+                # Somebody has deleted it since: the key is free again.
+                raise UnavailableError(ErrorKind.UNAVAILABLE, error.message, **error.facts, ambiguous=True) from error
             if isinstance(found, Found) and found.data == data:
                 return found.version
+            # Ours may have been there and been replaced since, which only the caller can find out.
+            error.facts["ambiguous"] = True
             raise
 
     def _insist(self, call: Callable[[], _T], *, unless: Callable[[UnavailableError], bool] | None = None) -> _T:
         """Make *call* until it is answered, time is up, or *unless* says of its error that it must not be repeated."""
-        pauses = self._pauses()
+        pauses = self._patience.pauses()
         while True:
             try:
                 return call()
             except UnavailableError as error:  # noqa: PERF203  # the loop is for this
                 if (unless is not None and unless(error)) or not next(pauses):
                     raise
-
-    def _pauses(self) -> Iterator[bool]:
-        """Wait a little longer at each step and yield ``True``, or ``False`` once that would pass the deadline."""
-        end = self._clock() + self._deadline_seconds
-        longest = _FIRST_PAUSE_SECONDS
-        while True:
-            pause = longest * (0.5 + self._jitter() / 2)
-            if self._clock() + pause >= end:
-                yield False
-            else:
-                self._sleep(pause)
-                yield True
-            longest = min(2 * longest, _LONGEST_PAUSE_SECONDS)
