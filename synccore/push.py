@@ -248,7 +248,7 @@ def _move(
     outlet.wait()
     replacing = at.version if isinstance(at, HeadAt) else None
     try:
-        moved = move_head(store.backend, store.user, draft.head, replacing=replacing)
+        moved = move_head(store.backend, store.user, draft.head, replacing=replacing, patience=store.patience)
     except ConflictError:
         return None
     for manifest in draft.manifests:

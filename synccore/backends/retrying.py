@@ -6,32 +6,26 @@ differently: a put with *replacing* whose answer was lost goes to the caller, wh
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from synccore.backends.base import Backend, Found, Listed, Version
 from synccore.backends.passing import PassingBackend
-from synccore.errors import ConflictError, ErrorKind, UnavailableError
+from synccore.backends.patience import Patience, random_fraction
+from synccore.errors import ConflictError, ErrorKind, NotFoundError, SyncError, UnavailableError
 from synccore.keys import Key
 
 _T = TypeVar("_T")
 
-_FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 8.0
 
 # A machine that finds no way to the storage is mostly offline, and its user should hear of it while still looking.
 _TRIES_WITHOUT_CONNECTION = 3
 
 
-def is_ambiguous(error: UnavailableError) -> bool:
+def is_ambiguous(error: SyncError) -> bool:
     """Tell whether the call that *error* ended may have happened all the same."""
     return error.facts.get("ambiguous") is True
-
-
-def _random_fraction() -> float:
-    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 class RetryingBackend(PassingBackend):
@@ -53,13 +47,10 @@ class RetryingBackend(PassingBackend):
         deadline_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = _random_fraction,
+        jitter: Callable[[], float] = random_fraction,
     ) -> None:
         super().__init__(inner)
-        self._deadline_seconds = deadline_seconds
-        self._clock = clock
-        self._sleep = sleep
-        self._jitter = jitter
+        self._patience = Patience(deadline_seconds=deadline_seconds, clock=clock, sleep=sleep, jitter=jitter)
 
     def pass_on(self, name: str, call: Callable[[], _T]) -> _T:
         """Make *call* until it is answered: what is passed on like this may be repeated as it is."""
@@ -90,14 +81,14 @@ class RetryingBackend(PassingBackend):
     def keys(self, prefix: str) -> Iterator[Listed]:
         """List objects; a listing that breaks off is begun again and goes on after the last key it brought."""
         last: Key | None = None
-        pauses = self._pauses()
+        pauses = self._patience.pauses()
         while True:
             try:
                 for listed in self._inner.keys(prefix):
                     if last is None or listed.key > last:
                         yield listed
                         last = listed.key
-                        pauses = self._pauses()
+                        pauses = self._patience.pauses()
             except UnavailableError:  # noqa: PERF203  # the loop is for this
                 if not next(pauses):
                     raise
@@ -111,14 +102,20 @@ class RetryingBackend(PassingBackend):
         except ConflictError as error:
             if not perhaps_done or error.kind is not ErrorKind.KEY_TAKEN:
                 raise
-            found = self._inner.get(key)
+            try:
+                found = self._inner.get(key)
+            except NotFoundError:
+                # Somebody has deleted it since: the key is free again.
+                raise UnavailableError(ErrorKind.UNAVAILABLE, error.message, **error.facts, ambiguous=True) from error
             if isinstance(found, Found) and found.data == data:
                 return found.version
+            # Ours may have been there and been replaced since, which only the caller can find out.
+            error.facts["ambiguous"] = True
             raise
 
     def _insist(self, call: Callable[[], _T], *, unless: Callable[[UnavailableError], bool] | None = None) -> _T:
         """Make *call* until it is answered, time is up, nothing can be reached, or *unless* says that it must not be repeated."""
-        pauses = self._pauses()
+        pauses = self._patience.pauses()
         unconnected = 0
         while True:
             try:
@@ -128,18 +125,3 @@ class RetryingBackend(PassingBackend):
                 is_final = unconnected == _TRIES_WITHOUT_CONNECTION or (unless is not None and unless(error))
                 if is_final or not next(pauses):
                     raise
-
-    def _pauses(self) -> Iterator[bool]:
-        """Wait a little longer at each step and yield ``True``, or ``False`` once that would pass the deadline, counted from now."""
-        return self._pauses_until(self._clock() + self._deadline_seconds)
-
-    def _pauses_until(self, end: float) -> Iterator[bool]:
-        longest = _FIRST_PAUSE_SECONDS
-        while True:
-            pause = longest * (0.5 + self._jitter() / 2)
-            if self._clock() + pause >= end:
-                yield False
-            else:
-                self._sleep(pause)
-                yield True
-            longest = min(2 * longest, _LONGEST_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""A decorator that lets calls of a backend fail as storage does: unanswered, or done and unanswered.
+"""A decorator that lets calls of a backend fail as storage does: unanswered, done and unanswered, or done much later.
 
 Invariant: a planned failure hits exactly the calls that it was planned for; all others pass unchanged.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,6 +24,13 @@ class _Planned:
     times: int
     error: SyncError
     done_first: bool
+    late_by: int = 0
+
+
+@dataclass(slots=True)
+class _Late:
+    calls_left: int
+    call: Callable[[], object]
 
 
 class FaultyBackend(PassingBackend):
@@ -31,6 +39,7 @@ class FaultyBackend(PassingBackend):
     def __init__(self, inner: Backend) -> None:
         super().__init__(inner)
         self._planned: list[_Planned] = []
+        self._late: list[_Late] = []
         self._lock = threading.Lock()
 
     def fail(self, name: str, error: SyncError | None = None, *, times: int = 1) -> None:
@@ -42,6 +51,17 @@ class FaultyBackend(PassingBackend):
         """Let the next *times* calls named *name* be done, and their answers be lost."""
         failure = UnavailableError(ErrorKind.UNAVAILABLE, "the answer was told to get lost", ambiguous=True)
         self._planned.append(_Planned(name=name, times=times, error=failure, done_first=True))
+
+    def land_late(self, name: str, *, calls: int, times: int = 1) -> None:
+        """Let the next *times* calls named *name* go unanswered, and be done just before the *calls*-th call after each."""
+        failure = UnavailableError(ErrorKind.UNAVAILABLE, "the call was told to arrive late", ambiguous=True)
+        self._planned.append(_Planned(name=name, times=times, error=failure, done_first=False, late_by=calls))
+
+    def land_all(self) -> None:
+        """Do now what is still on its way."""
+        with self._lock:
+            late, self._late = self._late, []
+        self._arrive(late)
 
     def keys(self, prefix: str) -> Iterator[Listed]:
         """Pass on; a failure that is planned as a lost answer comes after the first line."""
@@ -57,12 +77,31 @@ class FaultyBackend(PassingBackend):
 
     def pass_on(self, name: str, call: Callable[[], _T]) -> _T:
         """Make *call*, or fail as planned."""
+        self._arrive(self._due())
         planned = self._take(name)
         if planned is None:
             return call()
         if planned.done_first:
             call()
+        elif planned.late_by:
+            with self._lock:
+                self._late.append(_Late(planned.late_by, call))
         raise planned.error
+
+    def _due(self) -> list[_Late]:
+        """Count a call, and return what arrives before it."""
+        with self._lock:
+            for late in self._late:
+                late.calls_left -= 1
+            due = [late for late in self._late if not late.calls_left]
+            self._late = [late for late in self._late if late.calls_left]
+        return due
+
+    @staticmethod
+    def _arrive(due: list[_Late]) -> None:
+        for late in due:
+            with suppress(SyncError):  # nobody hears the answer
+                late.call()
 
     def _take(self, name: str) -> _Planned | None:
         with self._lock:
