@@ -70,6 +70,7 @@ HINTS: dict[ErrorKind, str] = {
     "to a key file.",
     ErrorKind.BACKEND: "The storage will say the same again; the message says what it objected to.",
     ErrorKind.UNAVAILABLE: "Check the network and run the command again; nothing is half done.",
+    ErrorKind.UNREACHABLE: "Check the network, and any VPN or proxy, and run the command again; nothing was sent.",
     ErrorKind.DEADLINE: "The storage was too slow; run the command again.",
     ErrorKind.WORKTREE: "Check that the path exists, that you may read and write it, and that the disk has room.",
     ErrorKind.UNSTABLE_FILE: "Something is writing the file: wait for it or stop it, or leave the file out with a line in "

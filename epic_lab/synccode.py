@@ -294,6 +294,7 @@ def _engine_store(lab: Lab, session: _Session) -> EngineStore:
     import socket
     from hashlib import sha256
 
+    from synccore.backends.patience import Patience
     from synccore.provenance import Author
     from synccore.store import Store as EngineStore
     from synccore.worktree.laptop import LaptopState
@@ -306,6 +307,7 @@ def _engine_store(lab: Lab, session: _Session) -> EngineStore:
         state=LaptopState(lab.ensure_state_dir() / "stores" / memory),
         author=Author(user=user, host=socket.gethostname()),
         now_ns=time.time_ns,
+        patience=Patience(deadline_seconds=DEADLINE_SECONDS),
     )
 
 

@@ -11,7 +11,7 @@ from enum import Enum
 
 import zstandard
 
-from synccore.errors import ErrorKind, IntegrityError
+from synccore.errors import ErrorKind, IntegrityError, InvalidInputError
 from synccore.wire import damaged
 
 FORMAT_VERSION = 1
@@ -40,7 +40,16 @@ MAX_PAYLOAD_BYTES = {
 
 
 def seal(kind: ObjectKind, payload: bytes) -> bytes:
-    """Put *payload* into an envelope."""
+    """Put *payload* into an envelope.
+
+    Raises:
+        InvalidInputError: it is larger than readers take.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES[kind]:
+        raise InvalidInputError(
+            ErrorKind.BAD_INPUT,
+            f"a {kind.name.lower()} of {len(payload)} bytes cannot be stored: expected at most {MAX_PAYLOAD_BYTES[kind]}",
+        )
     header = _HEADER.pack(MAGIC, kind.value, FORMAT_VERSION, 0, len(payload), hashlib.sha256(payload).digest())
     return header + compress(payload)
 

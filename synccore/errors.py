@@ -26,6 +26,7 @@ class ErrorKind(str, Enum):
     NO_CREDENTIALS = "no-credentials"
     BACKEND = "backend"
     UNAVAILABLE = "unavailable"
+    UNREACHABLE = "unreachable"
     DEADLINE = "deadline"
     WORKTREE = "worktree"
     UNSTABLE_FILE = "unstable-file"

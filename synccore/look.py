@@ -5,7 +5,7 @@ Invariant: looking changes nothing in the tree and nothing in the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,21 +75,18 @@ class Look:
         """Whether every path is as it was at the last look, and no path came or went."""
         return not self.scan.unread and len(self.scan.known) == len(self.cache.tree)
 
-    def to_read(self, base: Base) -> list[Unread]:
-        """Return what has to be read: what the scan could not vouch for, and what it could but *base* does not hold.
+    def unstored(self, base: Base, is_stored: Callable[[Digest], bool]) -> Iterator[Unread]:
+        """Yield what the scan knows and the store has not got: it was read by a look that led to no upload.
 
-        The latter was read by a look whose upload did not come about.
+        Args:
+            base: what the head has of this tree; if that is the last look, there is nothing.
+            is_stored: tells of a chunk whether any tree of the head has it.
         """
-        unread = list(self.scan.unread)
-        if base.snapshot != self.cache.snapshot:
-            stored = base.digests
-            unread += [
-                Unread(path, entry.kind, found)
-                for path, (found, entry) in self.scan.known.items()
-                if any(chunk.digest not in stored for chunk in chunks_of(entry))
-            ]
-            unread.sort()
-        return unread
+        if base.snapshot == self.cache.snapshot:
+            return
+        for path, (found, entry) in self.scan.known.items():
+            if not all(is_stored(chunk.digest) for chunk in chunks_of(entry)):
+                yield Unread(path, entry.kind, found)
 
     def finish(self, intake: Intake) -> View:
         """Put together what the scan knew and what *intake* has read, and keep it for the next look."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from synccore.diff import diff
+from synccore.digest import Digest
 from synccore.draft import Draft, RepoDraft, draft_head
 from synccore.errors import ConflictError, ErrorKind, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
@@ -135,10 +136,8 @@ def _guard_deletions(look: Look, base: Base) -> None:
         WorktreeError: `DELETION_GUARD`.
     """
     before = len(base.tree)
-    if look.is_as_cached or not before:
-        return
     now = len(look.scan.known) + len(look.scan.unread)
-    if not now or (before >= _GUARD_FILES and now < _GUARD_SHARE * before):
+    if (before and not now) or (before >= _GUARD_FILES and now < _GUARD_SHARE * before):
         raise WorktreeError(
             ErrorKind.DELETION_GUARD,
             f"repository {look.repo}: {look.source.root} has {now} files now, of {before} that the store has",
@@ -153,10 +152,16 @@ def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: Progre
     Raises:
         WorktreeError: `PROBLEMS`: a file could not be read; everything else was, and is remembered.
     """
-    claims = Claims(lambda digest: any(digest in base.digests for base in bases))
+
+    def is_stored(digest: Digest) -> bool:
+        return any(digest in base.digests for base in bases)
+
+    claims = Claims(is_stored)
     items = []
     unreadable: list[tuple[str, Problem]] = []
-    unread = [look.to_read(base) for look, base in zip(looks, bases, strict=True)]
+    unread = [
+        sorted([*look.scan.unread, *look.unstored(base, is_stored)]) for look, base in zip(looks, bases, strict=True)
+    ]
     total = sum(map(len, unread))
     done = 0
     for look, to_read in zip(looks, unread, strict=True):
@@ -195,9 +200,8 @@ def _publish(
     """Move the head to what *items* are, again on top of another writer's move if need be."""
     bases = first
     for _ in range(_MOVE_ATTEMPTS):
-        if not force:
-            _refuse_unseen(items, bases, seen)
-        pending = _pending(items, bases, first)
+        unseen = None if force else _unseen(items, bases, seen)
+        pending = [] if unseen else _pending(items, bases, first)
         if pending:
             moved = _move(pending, outlet, store=store, at=at)
             if moved is not None:
@@ -208,6 +212,8 @@ def _publish(
         else:
             newer = store.newer_head(at) if seen is not None and at is seen.at else None
             if newer is None:
+                if unseen is not None:
+                    raise unseen
                 if isinstance(at, HeadAt):
                     _keep_seen(store, seen, at, items)
                 return _report(items, [], folded=False)
@@ -242,7 +248,7 @@ def _move(
     outlet.wait()
     replacing = at.version if isinstance(at, HeadAt) else None
     try:
-        moved = move_head(store.backend, store.user, draft.head, replacing=replacing)
+        moved = move_head(store.backend, store.user, draft.head, replacing=replacing, patience=store.patience)
     except ConflictError:
         return None
     for manifest in draft.manifests:
@@ -250,12 +256,8 @@ def _move(
     return draft, moved
 
 
-def _refuse_unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> None:
-    """Stop before a snapshot is replaced that this machine has never had.
-
-    Raises:
-        ConflictError: `UNSEEN_SNAPSHOT`.
-    """
+def _unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> ConflictError | None:
+    """Say what is wrong with replacing a snapshot that this machine has never had; ``None`` if none would be replaced."""
     for item, base in zip(items, bases, strict=True):
         repo, there = item.look.repo, base.snapshot
         known = seen.snapshots.get(repo) if seen is not None else None
@@ -265,7 +267,7 @@ def _refuse_unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> 
         if by is None:
             continue
         difference = diff(base.tree, item.view.tree)
-        raise ConflictError(
+        return ConflictError(
             ErrorKind.UNSEEN_SNAPSHOT,
             f"repository {repo}: the store has snapshot {there.hex()[:12]}, which {by.author.user} uploaded from "
             f"{by.author.host} and which this machine has never seen; this upload would replace "
@@ -277,6 +279,7 @@ def _refuse_unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> 
             host=by.author.host,
             at_ms=by.at_ms,
         )
+    return None
 
 
 def _pending(items: list[_Item], bases: list[Base], first: list[Base]) -> list[RepoDraft]:

@@ -177,7 +177,7 @@ class LightGcsBackend:
         except ssl.SSLCertVerificationError as error:
             raise _UnusualError from error
         except OSError as error:
-            raise self._store.unavailable(call, _reason(error), ambiguous=False) from error
+            raise self._store.unreachable(call, _reason(error)) from error
         try:
             return self._exchange_on(connection, call, token, end)
         except (OSError, http.client.HTTPException) as error:

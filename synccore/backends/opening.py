@@ -29,7 +29,9 @@ class Access:
 
     Attributes:
         deadline_seconds: how long one call may keep its caller waiting before the first byte comes, and again between any
-            two bytes; also how long it is tried again.
+            two bytes.
+        retry_seconds: how long after its beginning a call that was not answered is tried again; ``None`` for as long as one call
+            may wait.
         emulator_host: where a server stands in for Google Cloud Storage, as in ``STORAGE_EMULATOR_HOST``
             (``http://127.0.0.1:9023`` or ``127.0.0.1:9023``); it is spoken to without credentials.
         endpoint: where Google Cloud Storage is, where no emulator is.
@@ -44,6 +46,7 @@ class Access:
     """
 
     deadline_seconds: float = 30.0
+    retry_seconds: float | None = None
     emulator_host: str | None = None
     endpoint: str = "https://storage.googleapis.com"
     credentials_file: Path | None = None
@@ -57,7 +60,7 @@ def open_backend(base_url: str, *, access: Access) -> Backend:
     """Open the store at *base_url*, without speaking to it yet.
 
     ``file:///some/dir`` is a directory (``%20`` and the like are decoded); ``gs://bucket/prefix`` is Google Cloud Storage,
-    where what may succeed later is tried again until ``access.deadline_seconds``.
+    where what may succeed later is tried again for ``access.retry_seconds``.
 
     Raises:
         InvalidInputError: *base_url* is no such URL.
@@ -99,7 +102,8 @@ def _open_bucket(base_url: str, rest: str, access: Access) -> Backend:
     prefix = prefix.rstrip("/")
     if prefix and any(part in {"", ".", ".."} or not part.isprintable() for part in prefix.split("/")):
         raise _bad_url(base_url, "the prefix must be names separated by single slashes")
-    return RetryingBackend(LightGcsBackend(bucket, prefix, access), deadline_seconds=access.deadline_seconds)
+    retry_seconds = access.deadline_seconds if access.retry_seconds is None else access.retry_seconds
+    return RetryingBackend(LightGcsBackend(bucket, prefix, access), deadline_seconds=retry_seconds)
 
 
 def _bad_url(base_url: str, why: str) -> InvalidInputError:

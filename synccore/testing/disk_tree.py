@@ -87,6 +87,16 @@ def read_back(root: Path) -> dict[str, Node]:
     return found
 
 
+def marks(root: Path) -> dict[str, tuple[int, ...]]:
+    """Return by which one sees that something below *root* was touched; to be read is not to be touched."""
+    found: dict[str, tuple[int, ...]] = {}
+    for place in root.rglob("*"):
+        status = place.lstat()
+        mark = (status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        found[str(place.relative_to(root))] = mark
+    return found
+
+
 def _node_at(place: Path) -> Node:
     if place.is_symlink():
         return Link(str(place.readlink()))

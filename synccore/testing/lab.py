@@ -46,7 +46,7 @@ class Clock:
     def run_ahead(self) -> None:
         """From now on, files that were just written count as old, so that their times are believed.
 
-        Sound only where no file changes within one tick of the kernel's clock and keeps its size.
+        Sound for files that `synccore.testing.trees.lay` has made, each of which has a time of its own.
         """
         self._ahead_ns = _AHEAD_NS
 

@@ -85,7 +85,8 @@ class TreeWriter:
             rescue: where edits are saved.
             repo: the tree's name in the rescue area; by default the root's.
             fresh: *root* must not be there yet and is nobody else's until `put_in_place`: files are made directly, without
-                a look and a temporary name. (30,000 files of 1 KB in 3,000 directories on tmpfs: 11 µs each against 30.)
+                a look and a temporary name. (30,000 files of 1 KB in 3,000 directories on tmpfs: 11 µs each, against 23 for
+                new ones in an ordinary tree and 35 for rewritten ones, which are read first.)
 
         Raises:
             WorktreeError: the disk refused, *root* is no directory, or this system lacks what safe writing needs.

@@ -10,7 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synccore.plan import FOREIGN, Verdict, judge
-from synccore.testing.disk_tree import Content, Folder, Link, Node, Pipe, Program, apply, known, lay_out, read_back
+from synccore.testing.disk_tree import (
+    Content,
+    Folder,
+    Link,
+    Node,
+    Pipe,
+    Program,
+    apply,
+    known,
+    lay_out,
+    marks,
+    read_back,
+)
 from synccore.worktree.outcome import Effect
 from synccore.worktree.rescue import RescueFolder, rescued_under
 
@@ -83,11 +95,11 @@ def test_the_target_is_there_and_no_edit_is_lost(
         noted = {str(one.saved_as.relative_to(home / ".rescued")) for one in rescued_under(home)}
         assert all(any(f"{path}/".startswith(f"{top}/") for top in noted) for path in saved if "/" in path)
 
-        before = {place: place.lstat() for place in root.rglob("*")}
+        before = marks(root)
         again = RescueFolder(home)
         apply(root, base, target, again)
         assert not again.saved
-        assert {place: place.lstat() for place in root.rglob("*")} == before
+        assert marks(root) == before
 
 
 @settings(UNTIMED, max_examples=200)
