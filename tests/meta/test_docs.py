@@ -185,6 +185,18 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert not anchor or anchor in headings
 
 
+def test_links_of_every_page_lead_to_a_file_and_a_heading() -> None:
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", text):
+            found = path.parent / target if target else path
+            assert found.exists(), f"{path} links to {target}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+                slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+                assert anchor in slugs, f"{path} links to {target}#{anchor}"
+
+
 CASES = ("sync-semantics.md", "concurrency.md")
 
 
