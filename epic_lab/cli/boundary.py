@@ -54,6 +54,7 @@ EXIT_CODES: dict[ErrorKind | LabErrorKind, ExitCode] = {
     ErrorKind.NOT_FOUND: ExitCode.NOT_FOUND,
     ErrorKind.NO_HEAD: ExitCode.NOT_FOUND,
     ErrorKind.NO_BUCKET: ExitCode.NOT_FOUND,
+    ErrorKind.NOT_SAVED: ExitCode.NOT_FOUND,
     ErrorKind.KEY_TAKEN: ExitCode.CONFLICT,
     ErrorKind.VERSION_MOVED: ExitCode.CONFLICT,
     ErrorKind.UNSEEN_SNAPSHOT: ExitCode.CONFLICT,

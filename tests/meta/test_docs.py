@@ -12,13 +12,17 @@ import pytest
 
 from epic_lab import config
 from epic_lab.cli.boundary import EXIT_CODE_MEANINGS, EXIT_CODES, ExitCode
+from epic_lab.cli.options import LazyGroup
 from epic_lab.cli.synccode import COMMANDS, group
 from epic_lab.config import Environment
 from epic_lab.errors import LabErrorKind
 from epic_lab.version import VERSION
 from synccore.backends.passing import PassingBackend
 from synccore.errors import ErrorKind
+from synccore.rescued import Comparison, Standing
+from synccore.worktree.contents import ContentKind
 from synccore.worktree.explain import Reason
+from synccore.worktree.rescue import Reason as Rescue
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -44,9 +48,21 @@ def rows(text: str) -> list[list[str]]:
 
 
 def command_of(name: str) -> click.Command:
-    command = group.get_command(click.Context(group), name)
+    command: click.Command | None = group
+    for part in name.split():
+        assert isinstance(command, LazyGroup)
+        command = command.get_command(click.Context(command), part)
     assert command is not None
     return command
+
+
+def commands_of(name: str) -> list[str]:
+    """Return a command and those that it has of its own."""
+    command = command_of(name)
+    return [name, *(f"{name} {child}" for child in command.lazy)] if isinstance(command, LazyGroup) else [name]
+
+
+EVERY = [each for name in COMMANDS for each in commands_of(name)]
 
 
 def options_of(command: click.Command) -> Iterator[click.Option]:
@@ -54,7 +70,7 @@ def options_of(command: click.Command) -> Iterator[click.Option]:
 
 
 def test_each_command_has_a_section_and_each_section_a_command() -> None:
-    assert re.findall(r"^## (.*)$", page("cli.md"), re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^## (.*)$", page("cli.md"), re.MULTILINE) == EVERY
 
 
 def test_the_list_of_commands_has_their_aliases_and_summaries() -> None:
@@ -68,15 +84,18 @@ def test_the_list_of_commands_has_their_aliases_and_summaries() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_summary_is_what_the_command_says_of_itself(name: str) -> None:
     assert (command_of(name).help or "").splitlines()[0] == COMMANDS[name].summary
+    command = command_of(name)
+    for child, lazy in command.lazy.items() if isinstance(command, LazyGroup) else ():
+        assert (command_of(f"{name} {child}").help or "").splitlines()[0] == lazy.summary
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EVERY)
 def test_each_option_stands_in_the_commands_table_and_no_other_does(name: str) -> None:
     documented = [re.findall(r"`(-[^`]*)`", row[0]) for row in rows(section(page("cli.md"), name))]
     assert documented == [option.opts for option in options_of(command_of(name))]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_synopsis_has_the_arguments_and_options(name: str) -> None:
     synopsis = section(page("cli.md"), name).strip().splitlines()[0]
     for parameter in command_of(name).params:
@@ -89,7 +108,7 @@ def test_the_synopsis_has_the_arguments_and_options(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_section_names_no_option_that_does_not_exist(name: str) -> None:
     prose = re.sub(r"```.*?```", "", section(page("cli.md"), name), flags=re.DOTALL)
     assert set(re.findall(r"--[a-z][a-z-]*", prose)) <= {
@@ -142,6 +161,15 @@ def test_each_kind_of_error_is_documented_with_its_exit_code() -> None:
     kinds = [*LabErrorKind, *ErrorKind]
     expected = {kind.value: int(EXIT_CODES.get(kind, ExitCode.FAILED)) for kind in kinds}
     assert documented == {**expected, "usage": 2, "bug": 70, "interrupted": 130}
+
+
+def test_each_code_of_a_saved_edit_is_documented() -> None:
+    reasons, rest = section(page("cli.md"), "rescued").split("`reason` is ")[1].split("`here` is ")
+    places, kinds = rest.split("`kind`\nis ")
+    for codes, text in ((Rescue, reasons), (Standing, places), (ContentKind, kinds)):
+        assert {code.value for code in codes} <= set(re.findall(r"`([a-z-]+)`", text)), codes
+    comparisons = section(page("cli.md"), "rescued diff").split("`comparison` is ")[1].split("`inside`")[0]
+    assert re.findall(r"`([a-z-]+)`", comparisons) == [comparison.value for comparison in Comparison]
 
 
 def test_each_reason_of_an_explanation_is_documented() -> None:
