@@ -6,6 +6,7 @@ compared with its digest.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from synccore.progress import Progress, ProgressListener
 from synccore.pullreport import Saved
 from synccore.repository import ObjectReader
 from synccore.treepath import TreePath
+from synccore.worktree.at_hand import chunks_at_hand, open_at_hand
 from synccore.worktree.large_file import LargeFile
 from synccore.worktree.machine import MachineMemory
 from synccore.worktree.outcome import Effect, Outcome
@@ -99,14 +101,23 @@ class _Run:
         self._writer = writer
         self._has_begun = False
         self._large: dict[TreePath, tuple[LargeFile, set[int]]] = {}
+        self._at_hand: dict[TreePath, list[tuple[Block, _Want, int]]] = {}
+        self.late: list[tuple[Block, _Want]] = []
 
     def wants(self) -> Iterator[tuple[Block, _Want]]:
-        """Yield each chunk that is needed, with the block it is in."""
+        """Yield each chunk that has to be fetched, with the block it is in; what is at hand is remembered."""
         for path, entry in self.task.plan.writes.items():
+            here: dict[Digest, int] = {}
+            if entry.chunks and not self.task.is_fresh:
+                here = chunks_at_hand(self.task.root, path, {chunk.digest for chunk in entry.chunks})
             position = 0
             for chunk in chunks_of(entry):
                 block, offset = self.task.places[chunk.digest]
-                yield block, _Want(self, path, entry, chunk, offset=offset, position=position)
+                want = _Want(self, path, entry, chunk, offset=offset, position=position)
+                if chunk.digest in here:
+                    self._at_hand.setdefault(path, []).append((block, want, here[chunk.digest]))
+                else:
+                    yield block, want
                 position += chunk.size_bytes
 
     def begin(self) -> None:
@@ -127,18 +138,47 @@ class _Run:
             self.done.note(path, self._writer.write(path, entry.kind, data, entry.digest))
             return
         if path not in self._large:
-            positions: set[int] = set()
-            position = 0
-            for chunk in entry.chunks:
-                positions.add(position)
-                position += chunk.size_bytes
-            self._large[path] = (self._writer.begin(path, entry.kind, entry.size_bytes), positions)
-        file, missing = self._large[path]
+            self._start(path, entry)
+        self._put(want, data)
+
+    def end(self) -> None:
+        """Write the large files of which everything is at hand; what turns out not to be is in `late` afterwards."""
+        self.begin()
+        for path, wants in list(self._at_hand.items()):
+            self._start(path, wants[0][1].entry)
+
+    def _start(self, path: TreePath, entry: Entry) -> None:
+        """Begin the large file *path* with those of its chunks that are at hand."""
+        positions: set[int] = set()
+        position = 0
+        for chunk in entry.chunks:
+            positions.add(position)
+            position += chunk.size_bytes
+        self._large[path] = (self._writer.begin(path, entry.kind, entry.size_bytes), positions)
+        wants = self._at_hand.pop(path, [])
+        for (block, want, _), data in zip(wants, self._slices(path, wants), strict=True):
+            if digest_of(data) == want.chunk.digest:
+                self._put(want, data)
+            else:
+                self.late.append((block, want))
+
+    def _slices(self, path: TreePath, wants: list[tuple[Block, _Want, int]]) -> Iterator[bytes]:
+        """Read what is at hand of *path*; nothing where it is not there any more."""
+        unread = len(wants)
+        with suppress(OSError), open_at_hand(self.task.root, path) as handle:
+            for _, want, offset in wants:
+                data = os.pread(handle, want.chunk.size_bytes, offset)
+                unread -= 1
+                yield data
+        yield from [b""] * unread
+
+    def _put(self, want: _Want, data: bytes) -> None:
+        file, missing = self._large[want.path]
         file.write_at(want.position, data)
         missing.discard(want.position)
         if not missing:
-            del self._large[path]
-            self.done.note(path, file.finish(entry.digest))
+            del self._large[want.path]
+            self.done.note(want.path, file.finish(want.entry.digest))
 
 
 def carry_out(
@@ -198,6 +238,19 @@ def _write(runs: list[_Run], objects: ObjectReader, progress: ProgressListener) 
     for run in runs:
         for block, want in run.wants():
             wants.setdefault(block, []).append(want)
+    _fetch(wants, runs, objects, progress)
+    late: dict[Block, list[_Want]] = {}
+    for run in runs:
+        run.end()
+        for block, want in run.late:
+            late.setdefault(block, []).append(want)
+    _fetch(late, runs, objects, progress)
+
+
+def _fetch(
+    wants: dict[Block, list[_Want]], runs: list[_Run], objects: ObjectReader, progress: ProgressListener
+) -> None:
+    """Fetch blocks and hand out their chunks."""
     total = sum(len(run.task.plan.writes) for run in runs)
     for block, plain in _opened(wants, objects):
         for want in wants[block]:
@@ -206,8 +259,6 @@ def _write(runs: list[_Run], objects: ObjectReader, progress: ProgressListener) 
                 want, take_chunk(plain, want.offset, want.chunk, f"content of {want.run.task.repo}/{want.path}")
             )
         progress(Progress(phase="write", done=sum(len(run.done.written) for run in runs), total=total, unit="files"))
-    for run in runs:
-        run.begin()
 
 
 def _opened(wants: Iterable[Block], objects: ObjectReader) -> Iterator[tuple[Block, bytes]]:

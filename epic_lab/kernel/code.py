@@ -24,7 +24,8 @@ from synccore.errors import ErrorKind, UnavailableError
 
 if TYPE_CHECKING:
     from epic_lab.kernel.imported import ImportedModules
-    from synccore.backends.base import Backend, Found, Reader, Unchanged, Version
+    from synccore.backends.base import Found, Reader, Unchanged, Version
+    from synccore.backends.recording import RecordingBackend
     from synccore.keys import Key
     from synccore.pullreport import PullReport
     from synccore.worktree.machine import TreeState
@@ -70,7 +71,13 @@ class KernelCode:
         self._imported: ImportedModules | None = None
         self._attempt: Attempt | None = None
         self._is_staying = False
-        self._backend: Backend | None = None
+        self._backend: RecordingBackend | None = None
+        self._calls: Mapping[str, int] = {}
+
+    @property
+    def calls(self) -> Mapping[str, int]:
+        """How often the last pull that has ended asked the store, by kind."""
+        return self._calls
 
     @property
     def lab(self) -> Lab:
@@ -202,6 +209,7 @@ class KernelCode:
 
         self._attempt = attempt
         backend = self._backend or self._open(store, patience)
+        backend.reset()
         try:
             return pull(
                 self._lab.code_home,
@@ -214,13 +222,15 @@ class KernelCode:
                 before_writing=attempt.begin_writing,
             )
         finally:
+            self._calls = dict(backend.calls)
             if self._is_staying:
                 self._backend = backend
             else:
                 backend.close()
 
-    def _open(self, store: Store, patience: Patience) -> Backend:
+    def _open(self, store: Store, patience: Patience) -> RecordingBackend:
         from synccore.backends.opening import Access, open_backend
+        from synccore.backends.recording import RecordingBackend
 
         environment = self._lab.environment
         access = Access(
@@ -233,7 +243,7 @@ class KernelCode:
             has_proxies=environment.has_proxies,
             heard=self._heard,
         )
-        return open_backend(store.base_url, access=access)
+        return RecordingBackend(open_backend(store.base_url, access=access))
 
     def _heard(self) -> None:
         if self._attempt is not None:
