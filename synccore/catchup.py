@@ -29,6 +29,7 @@ from synccore.worktree.aftermath import unsettled
 from synccore.worktree.lock import TreeLock
 from synccore.worktree.machine import MachineMemory, State, TreeState
 from synccore.worktree.rescue import RescueFolder
+from synccore.worktree.staging import sweep_all_staging
 
 # Past this the kept deltas are replaced by a listing, so that reading them stays cheap.
 _MAX_DELTA_BYTES = 2**20
@@ -65,6 +66,7 @@ def catch_up(
     with TreeLock(memory.lock_path, now_ns=now_ns).held(lock_wait_seconds) as lock:
         if lock.after_crash:
             memory.sweep()
+            sweep_all_staging(home)
         state = memory.load(identity)
         if state.version != was.version:
             # Another process was at work while we waited: what we were told may be older than what it has written.
