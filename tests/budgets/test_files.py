@@ -29,7 +29,8 @@ def test_an_upload_of_nothing_new_opens_no_file_of_the_tree(lab: Lab, tree: Path
 
 def test_an_upload_of_an_edit_opens_only_what_was_edited(lab: Lab, tree: Path, opened_files: OpenedFiles) -> None:
     lab.laptop.lay(alpha={**TREE, "d1/f1.py": b"x = 'one'", "new": b""})
-    assert opened_files.during(tree, lab.laptop.push) == ["d1/f1.py", "new"]
+    # A file in its first instants is read twice, so what counts is which ones.
+    assert set(opened_files.during(tree, lab.laptop.push)) == {"d1/f1.py", "new"}
 
 
 def test_a_download_of_nothing_new_opens_no_file_of_the_trees(lab: Lab, tree: Path, opened_files: OpenedFiles) -> None:
