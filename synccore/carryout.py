@@ -15,7 +15,7 @@ from pathlib import Path
 from synccore import wire
 from synccore.bundle import open_block, take_chunk
 from synccore.digest import Digest, digest_of
-from synccore.errors import IntegrityError
+from synccore.errors import IntegrityError, SyncError
 from synccore.head import RepoHead
 from synccore.journal import Change, Known
 from synccore.manifest import Chunk, Entry, FileKind, chunks_of
@@ -186,6 +186,30 @@ def carry_out(
 ) -> dict[str, Done]:
     """Fetch and write everything; all trees together, so that one round of requests serves them all."""
     stagings: dict[str, Path] = {}
+    try:
+        runs = _carry_out(tasks, stagings, memory=memory, objects=objects, rescue=rescue, progress=progress)
+        for task in tasks:
+            if task.is_fresh:
+                put_in_place(stagings[task.repo], task.root)
+    except BaseException:
+        # The room is given back at once; if even that fails, the next run does it.
+        with suppress(SyncError):
+            for task in tasks:
+                if task.is_fresh:
+                    sweep_staging(task.root)
+        raise
+    return {run.task.repo: run.done for run in runs}
+
+
+def _carry_out(
+    tasks: list[Task],
+    stagings: dict[str, Path],
+    *,
+    memory: MachineMemory,
+    objects: ObjectReader,
+    rescue: RescueFolder,
+    progress: ProgressListener,
+) -> list[_Run]:
     with ExitStack() as stack:
         runs = []
         for task in tasks:
@@ -201,10 +225,7 @@ def carry_out(
             if not task.is_fresh and before is not None:
                 writer.sweep()
         _write(runs, objects, progress)
-    for task in tasks:
-        if task.is_fresh:
-            put_in_place(stagings[task.repo], task.root)
-    return {run.task.repo: run.done for run in runs}
+        return runs
 
 
 def _ours(plan: Plan) -> Callable[[TreePath], frozenset[Known]]:

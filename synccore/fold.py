@@ -48,6 +48,8 @@ def fold(
         if change.repo in head.repos and record.sequence > head.repos[change.repo].base
     }
     trees = {repo: tree_of(head, repo, load_manifest) for repo in sorted(changed)}
+    for whole in trees.values():
+        outlet.hold_inline(whole.tree, whole.places)
     manifests: dict[str, StoredManifest] = {}
     for repo, whole in trees.items():
         settled = Manifest(whole.snapshot, whole.tree, outlet.settle(whole.tree, whole.places))

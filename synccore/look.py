@@ -6,12 +6,13 @@ Invariant: looking changes nothing in the tree and nothing in the store.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from synccore.digest import Digest
-from synccore.errors import ErrorKind, InvalidInputError
+from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
 from synccore.head import Head
 from synccore.intake import Intake
 from synccore.keys import repo_name
@@ -98,7 +99,9 @@ class Look:
         tree = {path: found[path][1] for path in paths}
         snapshot = self.cache.snapshot if tree == self.cache.tree else snapshot_id(tree)
         cache = StatCache(tree, tuple([found[path][0] for path in paths]), snapshot)
-        store_stat_cache(self._cache_path, self.source.root, cache, read_from_ns=self._since_ns)
+        # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
+        with suppress(WorktreeError):
+            store_stat_cache(self._cache_path, self.source.root, cache, read_from_ns=self._since_ns)
         notes = () if tree.keys() == self.cache.tree.keys() else collisions(paths)
         return View(tree=tree, snapshot=snapshot, notes=notes)
 

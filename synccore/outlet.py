@@ -98,17 +98,22 @@ class Outlet:
             self._flying.popleft().result()
 
     def settle(self, tree: Tree, places: Places) -> dict[Digest, Place]:
-        """Return *places* for the chunks of *tree* so that none is inline, putting those that are into blocks of ours.
-
-        What was inline is held afterwards, so the caller flushes before it relies on the result of `places`.
-        """
-        chunks = {chunk.digest: chunk for entry in tree.values() for chunk in chunks_of(entry)}
-        mine = self.places()
-        settled = {digest: places[digest] for digest in chunks if digest not in mine}
-        inline = [chunks[digest] for digest, place in settled.items() if isinstance(place.block, InlineBlock)]
-        self.add(_repacked(inline, places))
+        """Return *places* for the chunks of *tree* so that none is inline, putting those that are into bundles of ours."""
+        self.hold_inline(tree, places)
         self.flush()
-        return {**settled, **{digest: place for digest, place in self._stored.items() if digest in chunks}}
+        chunks = [chunk.digest for entry in tree.values() for chunk in chunks_of(entry)]
+        return {digest: self._stored[digest] if digest in self._stored else places[digest] for digest in chunks}
+
+    def hold_inline(self, tree: Tree, places: Places) -> None:
+        """Take the chunks of *tree* that are inline by *places*; of several trees, so that they share their bundles."""
+        mine = self.places()
+        chunks = {chunk.digest: chunk for entry in tree.values() for chunk in chunks_of(entry)}
+        inline = [
+            chunk
+            for digest, chunk in chunks.items()
+            if digest not in mine and isinstance(places[digest].block, InlineBlock)
+        ]
+        self.add(_repacked(inline, places))
 
     def _send(self) -> None:
         bundle = build_bundle(self._held)

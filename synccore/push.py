@@ -6,7 +6,9 @@ changed nothing that a reader can see.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -111,7 +113,9 @@ def push(
     repeated = {source.repo for source in sources if sum(other.repo == source.repo for other in sources) > 1}
     if repeated:
         raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
-    with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS), Outlet(store.objects) as outlet:
+    with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS) as lock, Outlet(store.objects) as outlet:
+        if lock.after_crash:
+            store.state.sweep()
         seen = store.state.seen()
         at = seen.at if seen is not None else store.read_head()
         looks = [Look(source, store.state.stat_cache_path(source.repo), store.now_ns) for source in sources]
@@ -200,7 +204,7 @@ def _publish(
     """Move the head to what *items* are, again on top of another writer's move if need be."""
     bases = first
     for _ in range(_MOVE_ATTEMPTS):
-        unseen = None if force else _unseen(items, bases, seen)
+        unseen = None if force else _unseen(items, bases, seen, store)
         pending = [] if unseen else _pending(items, bases, first)
         if pending:
             moved = _move(pending, outlet, store=store, at=at)
@@ -226,10 +230,16 @@ def _publish(
 
 
 def _keep_seen(store: Store, seen: Seen | None, at: HeadAt, items: list[_Item]) -> None:
-    """Remember the head *at*, in which *items* are as they are here; other repositories of it were not compared."""
-    now = Seen(at, {**(seen.snapshots if seen else {}), **{item.look.repo: item.view.snapshot for item in items}})
+    """Remember the head *at*, in which *items* are as they are here; other repositories of it were not compared.
+
+    A disk that refuses this does not make undone what the head says: the next upload finds out anew, and knows its own by
+    what was noted before the head was moved.
+    """
+    here = {item.look.repo: item.view.snapshot for item in items}
+    now = Seen(at, {**(seen.snapshots if seen else {}), **here})
     if now != seen:
-        store.state.keep_seen(now)
+        with suppress(WorktreeError):
+            store.state.keep_seen(now, settled=here)
 
 
 def _move(
@@ -247,21 +257,23 @@ def _move(
     )
     outlet.wait()
     replacing = at.version if isinstance(at, HeadAt) else None
+    store.state.note_sent({item.repo: item.view.snapshot for item in pending})
     try:
         moved = move_head(store.backend, store.user, draft.head, replacing=replacing, patience=store.patience)
     except ConflictError:
         return None
-    for manifest in draft.manifests:
-        store.state.keep_manifest(manifest.ref, manifest.data)
+    with suppress(WorktreeError):  # as in `_keep_seen`
+        for manifest in draft.manifests:
+            store.state.keep_manifest(manifest.ref, manifest.data)
     return draft, moved
 
 
-def _unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> ConflictError | None:
+def _unseen(items: list[_Item], bases: list[Base], seen: Seen | None, store: Store) -> ConflictError | None:
     """Say what is wrong with replacing a snapshot that this machine has never had; ``None`` if none would be replaced."""
     for item, base in zip(items, bases, strict=True):
         repo, there = item.look.repo, base.snapshot
         known = seen.snapshots.get(repo) if seen is not None else None
-        if there is None or there in (known, item.view.snapshot):
+        if there is None or there in (known, item.view.snapshot) or there in store.state.sent(repo):
             continue
         by = base.provenance
         if by is None:
@@ -270,7 +282,7 @@ def _unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> Conflic
         return ConflictError(
             ErrorKind.UNSEEN_SNAPSHOT,
             f"repository {repo}: the store has snapshot {there.hex()[:12]}, which {by.author.user} uploaded from "
-            f"{by.author.host} and which this machine has never seen; this upload would replace "
+            f"{by.author.host} at {_utc(by.at_ms)} and which this machine has never seen; this upload would replace "
             f"{len(difference.was)} files of it, delete {len(difference.removed)} "
             f"and add {len(difference.changed) - len(difference.was)}",
             repo=repo,
@@ -280,6 +292,10 @@ def _unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> Conflic
             at_ms=by.at_ms,
         )
     return None
+
+
+def _utc(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_ms // 1000))
 
 
 def _pending(items: list[_Item], bases: list[Base], first: list[Base]) -> list[RepoDraft]:

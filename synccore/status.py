@@ -90,7 +90,8 @@ def _source_status(source: Source, store: Store, seen: Seen | None, at: HeadAt |
         snapshot=view.snapshot,
         stored=base.snapshot,
         stored_by=base.provenance,
-        is_seen=base.snapshot in (None, view.snapshot, seen.snapshots.get(look.repo) if seen else None),
+        is_seen=base.snapshot in (None, view.snapshot, seen.snapshots.get(look.repo) if seen else None)
+        or base.snapshot in store.state.sent(look.repo),
         difference=diff(base.tree, view.tree),
         files=len(view.tree),
         problems=look.problems + tuple(intake.problems),

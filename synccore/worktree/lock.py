@@ -122,9 +122,11 @@ class TreeLock:
 
     def _write_note(self, handle: int) -> None:
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now_ns() // 10**9))
-        os.ftruncate(handle, 0)
+        note = f"pid {os.getpid()} since {since}\n".encode("ascii")
         os.lseek(handle, 0, os.SEEK_SET)
-        os.write(handle, f"pid {os.getpid()} since {since}\n".encode("ascii"))
+        # Over the old one, so that at no instant there is none: it is the only sign of a crash.
+        os.write(handle, note)
+        os.ftruncate(handle, len(note))
 
     def _locked(self, handle: int, waited_seconds: float) -> WorktreeError:
         note = _NOTE.fullmatch(_read_note(handle))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from synccore.errors import ConflictError, ErrorKind
@@ -44,12 +45,22 @@ def put_in_place(staging: Path, root: Path) -> None:
 
 def sweep_staging(root: Path) -> int:
     """Remove what crashed runs left of trees for *root*; return how many there were. The caller holds the tree's lock."""
+    return _remove((root.parent / AREA).glob(f"staging-{root.name}-????????"))
+
+
+def sweep_all_staging(home: Path) -> int:
+    """Remove what crashed runs left of any tree under *home*, also of one that nobody wants any more, as `sweep_staging`."""
+    return _remove((home / AREA).glob("staging-*-????????"))
+
+
+def _remove(left_over: Iterable[Path]) -> int:
     import shutil
 
-    left_over = sorted((root.parent / AREA).glob(f"staging-{root.name}-????????"))
-    for staging in left_over:
+    count = 0
+    for staging in sorted(left_over):
         try:
             shutil.rmtree(staging)
-        except OSError as error:  # noqa: PERF203 - there is one, if any
+        except OSError as error:
             raise worktree_error(error, staging, "remove the unfinished tree") from error
-    return len(left_over)
+        count += 1
+    return count

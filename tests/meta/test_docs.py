@@ -224,7 +224,9 @@ def test_each_case_names_tests_that_exist(name: str, number: int) -> None:
 def test_each_moment_that_is_left_is_noted_in_the_code() -> None:
     text = (ROOT / "docs" / "concurrency.md").read_text(encoding="utf-8")
     moments = re.findall(r"^\* ", text.split("## The moments that are left")[1], re.MULTILINE)
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "synccore" / "worktree").glob("*.py")]
+    # What a laptop remembers holds nobody's work, so that what may be lost there is no such moment.
+    files = [path for path in (ROOT / "synccore" / "worktree").glob("*.py") if path.name != "laptop.py"]
+    texts = [path.read_text(encoding="utf-8") for path in files]
     # One note says of another that it is about the same.
     noted = sum(text.count("RACE: ") - text.count("RACE: as in ") for text in texts)
     assert len(moments) == noted
