@@ -1,4 +1,4 @@
-"""DESIGN: a file of 1 GiB takes at most 200 MiB of memory, up and down, and an edit of 1 KiB moves at most 4 MiB."""
+"""A file of 1 GiB takes at most 200 MiB of memory, up and down, and an edit of 1 KiB moves at most 4 MiB."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""DESIGN: how many requests follow on each other: the rest are on their way together."""
+"""How many requests follow on each other: the rest are on their way together."""
 
 import threading
 from collections import Counter
