@@ -53,7 +53,7 @@ def fold(
     manifests: dict[str, StoredManifest] = {}
     for repo, whole in trees.items():
         settled = Manifest(whole.snapshot, whole.tree, outlet.settle(whole.tree, whole.places))
-        manifests[repo] = objects.store_manifest(whole.snapshot, settled)
+        manifests[repo] = outlet.store_manifest(settled)
     starts = tuple(Start(name, at.manifest, at.base) for name, at in sorted(head.repos.items()))
     earlier = objects.store_journal(JournalObject(moved, starts, head.earlier)) if moved else head.earlier
     repos = {name: _rebased(at, manifests.get(name), head.sequence) for name, at in head.repos.items()}

@@ -20,9 +20,9 @@ from synccore.bundle import (
     take_chunk,
 )
 from synccore.digest import Digest
-from synccore.manifest import Chunk, Tree, chunks_of
+from synccore.manifest import Chunk, Manifest, Tree, chunks_of
 from synccore.places import InlineBlock, Place, Places
-from synccore.repository import ObjectWriter
+from synccore.repository import ObjectWriter, StoredManifest
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -80,8 +80,13 @@ class Outlet:
         if self._held:
             self._send()
 
-    def soon(self, work: Callable[[], object]) -> None:
-        """Do *work*, such as storing a manifest, beside the bundles."""
+    def store_manifest(self, manifest: Manifest) -> StoredManifest:
+        """Send a manifest, beside the bundles."""
+        stored = StoredManifest.of(manifest)
+        self._soon(lambda: self._objects.store_manifest(stored))
+        return stored
+
+    def _soon(self, work: Callable[[], object]) -> None:
         if self._executor is None:
             from concurrent.futures import ThreadPoolExecutor
 
@@ -121,7 +126,7 @@ class Outlet:
         self._stored.update(bundle.places)
         while len(self._flying) >= _FLYING:
             self._flying.popleft().result()
-        self.soon(lambda: self._objects.store_bundle(bundle))
+        self._soon(lambda: self._objects.store_bundle(bundle))
 
 
 def _repacked(chunks: Iterable[Chunk], places: Places) -> Iterator[PackedBlock]:

@@ -1,4 +1,4 @@
-"""DESIGN: which files each everyday operation opens."""
+"""Which files each everyday operation opens."""
 
 from pathlib import Path
 

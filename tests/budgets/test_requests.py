@@ -1,4 +1,4 @@
-"""DESIGN: what each everyday operation asks of the storage, counted on every kind of it."""
+"""What each everyday operation asks of the storage, counted on every kind of it."""
 
 import math
 import subprocess
