@@ -191,6 +191,13 @@ class MachineMemory:
         """Return the note that an unfinished run has left about *repo*."""
         return _read(self._area / "begun" / repo)
 
+    def unfinished(self) -> frozenset[str]:
+        """Return the repositories about which a run has left a note that did not finish."""
+        try:
+            return frozenset(os.listdir(self._area / "begun"))
+        except OSError:
+            return frozenset()
+
     def note_begun(self, repo: str, data: bytes) -> None:
         """Leave a note about what is going to be written into *repo*."""
         write_atomically(self._area / "begun" / repo, data)
