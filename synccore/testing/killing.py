@@ -1,6 +1,6 @@
 """Ending a process, or failing its disk, at a chosen instant of its work.
 
-The instants are counted in *steps*: each call that changes something on a disk, each write by handle (killed in its middle),
+The instants are counted in *steps*: each call that changes something on a disk, each write by handle, before it and in its middle,
 and, where the storage is a `SteppingBackend`, each call of the storage before and after it took effect. Limits of the kernel
 do the same to writes that Python does not announce.
 
@@ -239,6 +239,7 @@ def _announce_writes() -> None:
         def wrapped(handle: int, data: Any, *more: Any) -> Any:
             # Of a number of bytes to make room for there is no half.
             begin = None if isinstance(data, int) else lambda: write(handle, bytes(data)[: len(data) // 2], *more)
+            _steps.come_to("write")
             _steps.come_to("write", begin)
             return write(handle, data, *more)
 

@@ -203,8 +203,9 @@ class MachineMemory:
         write_atomically(self._area / "begun" / repo, data)
 
     def forget_begun(self, repo: str) -> None:
-        """Take that note away, after the state was recorded."""
-        (self._area / "begun" / repo).unlink(missing_ok=True)
+        """Take that note away, after the state was recorded; one that stays costs the next pull a longer way, and no more."""
+        with suppress(OSError):
+            (self._area / "begun" / repo).unlink()
 
 
 def _read(path: Path) -> bytes | None:
