@@ -192,6 +192,8 @@ def carry_out(
         runs = _carry_out(tasks, stagings, memory=memory, objects=objects, rescue=rescue, progress=progress)
         for task in tasks:
             if task.is_fresh:
+                # From here until the state is recorded nothing else says that the tree is ours.
+                memory.note_begun(task.repo, _pack_begun(task.plan, None))
                 put_in_place(stagings[task.repo], task.root)
     except BaseException:
         # The room is given back at once; if even that fails, the next run does it.

@@ -123,13 +123,18 @@ def _line(repo: str, after: State, before: State, done: dict[str, Done]) -> Repo
 
 
 def _tasks(home: Path, head: Head, state: State, memory: MachineMemory, objects: ObjectReader) -> list[Task]:
-    """Plan every tree that is not what the head names; the listings that are needed come in one round."""
+    """Plan every tree that is not what the head names; the listings that are needed come in one round.
+
+    One that an unfinished run was at is none, though its last recorded state may be the very one that the head names again.
+    """
+    unfinished = memory.unfinished()
     moved = {
         repo: at
         for repo, at in head.repos.items()
         if repo not in state.trees
         or state.trees[repo].snapshot != at.snapshot
         or state.is_after_restart
+        or repo in unfinished
         or not (home / repo).is_dir()
     }
     here = _Here(home, head, state, memory)
