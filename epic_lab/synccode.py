@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from epic_lab.code_paths import CodePaths, code_paths, code_roots
-from epic_lab.config import CODE_BASE, REPOS, Config, RepoFolder, Store, is_store_name
+from epic_lab.config import BASE_URL, CODE_BASE, REPOS, Config, RepoFolder, Store, is_store_name
 from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.lab import Lab
 from synccore.progress import ProgressListener, ignore_progress
@@ -106,10 +106,12 @@ def upload(
     """Publish the working trees of the repositories called *names*, or of all.
 
     Raises:
-        LabError: the configuration is wrong, this machine is no laptop, or a name is not configured.
+        LabError: the configuration is wrong, the store lies in a repository, this machine is no laptop, or a name is not
+            configured.
         SyncError: as `synccore.push.push`.
     """
     _require_laptop(config, "upload")
+    _require_store_outside(config)
     sources = _sources(config, names)
     with _opened(lab, config) as session:
         from synccore.push import push
@@ -338,6 +340,25 @@ def _require_apart(lab: Lab, config: Config) -> None:
                 f"to a folder outside {lab.code_home}.",
                 path=folder.root,
                 key=CODE_BASE.name,
+            )
+
+
+def _require_store_outside(config: Config) -> None:
+    """Refuse a store in a directory of one of the repositories: each upload would carry what the ones before have stored."""
+    from synccore.backends.opening import directory_of
+
+    store = directory_of(config.require_store().base_url)
+    if store is None:
+        return
+    store = store.resolve()
+    for folder in config.require_repos():
+        if folder.root.resolve() in (store, *store.parents):
+            raise LabError(
+                LabErrorKind.OVERLAPPING_FOLDERS,
+                f"the store {store} lies in the repository {folder.repo} at {folder.root}: an upload would carry the store itself",
+                hint=f"Set {BASE_URL.name} in {config.path} to a folder outside the repositories.",
+                path=store,
+                key=BASE_URL.name,
             )
 
 

@@ -185,6 +185,20 @@ def test_a_download_never_goes_into_a_laptops_own_code(laptop: Machine) -> None:
     )
 
 
+@pytest.mark.parametrize("within", ["alpha", "alpha/deep/store"])
+def test_a_store_in_a_repository_is_refused_before_it_is_made(laptop: Machine, within: str) -> None:
+    _, *lines = laptop.config_path.read_text().splitlines()
+    laptop.configure(f"SYNCCODE_GCS_BASE_URL={(laptop.home / 'code' / within).as_uri()}", *lines)
+    done = laptop.run("upload", "beta")
+    assert done.code == 1
+    assert done.err == (
+        f"error: the store HOME/code/{within} lies in the repository alpha at HOME/code/alpha: "
+        "an upload would carry the store itself\n"
+        "hint: Set SYNCCODE_GCS_BASE_URL in HOME/.epic/lab to a folder outside the repositories.\n"
+    )
+    assert not list((laptop.home / "code" / "alpha").iterdir())
+
+
 def test_a_deletion_must_be_confirmed(laptop: Machine) -> None:
     done = laptop.run("delete", "alpha")
     assert done.code == 1
