@@ -233,9 +233,11 @@ def explain(config: Config, path: Path) -> Explained:
     """Say which rule takes *path* along in an upload, or leaves it out.
 
     Raises:
-        LabError: *path* lies in none of the configured repositories, or the configuration is wrong.
+        LabError: *path* lies in none of the configured repositories, this machine is no laptop, or the configuration is
+            wrong.
         SyncError: as `synccore.worktree.explain.explain`.
     """
+    _require_laptop(config, "explain")
     folder, relative = _containing(config, path)
     exclusion = config.exclusion()
 
@@ -371,7 +373,15 @@ def _containing(config: Config, path: Path) -> tuple[RepoFolder, Path]:
         LabError: it lies in none, or the configuration is wrong.
     """
     folders = config.require_repos()
-    whole = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", and a link must not be followed
+    try:
+        whole = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", and a link must not be followed
+    except FileNotFoundError as error:
+        raise LabError(
+            LabErrorKind.OUTSIDE_REPOS,
+            f"{path} cannot be found from the current folder, which exists no longer",
+            hint="Change to a folder that exists, or give the whole path.",
+            path=path,
+        ) from error
     for spelling in (whole, whole.parent.resolve() / whole.name):
         for folder in sorted(folders, key=lambda folder: len(folder.root.parts), reverse=True):
             for root in (folder.root, folder.root.resolve()):
@@ -406,7 +416,8 @@ def _missing_repo(folder: RepoFolder, config: Config) -> LabError:
 def _unknown_repo(name: str, configured: tuple[str, ...], config: Config) -> LabError:
     from difflib import get_close_matches
 
-    nearest = get_close_matches(name, configured, n=1)
+    in_another_case = [repo for repo in configured if repo.casefold() == name.casefold()]
+    nearest = in_another_case or get_close_matches(name, configured, n=1)
     did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
     return LabError(
         LabErrorKind.UNKNOWN_REPO,
