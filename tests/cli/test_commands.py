@@ -62,7 +62,16 @@ def test_no_command_shows_the_help_as_a_usage_error(machine: Machine) -> None:
     [
         (["uplaod"], "no such command 'uplaod'; did you mean upload?", "epic-synccode"),
         (["xyzzy"], "no such command 'xyzzy'", "epic-synccode"),
-        (["log", "-n", "0"], "Invalid value for '-n' / '--limit': 0 is not in the range x>=1.", "epic-synccode log"),
+        (
+            ["log", "-n", "0"],
+            "Invalid value for '-n' / '--limit': 0 is not in the range 1<=x<=1000000.",
+            "epic-synccode log",
+        ),
+        (
+            ["log", "-n", str(10**20)],
+            f"Invalid value for '-n' / '--limit': {10**20} is not in the range 1<=x<=1000000.",
+            "epic-synccode log",
+        ),
         (["delete"], "Missing argument 'REPO'.", "epic-synccode delete"),
         (["rescued", "restroe"], "no such command 'restroe'; did you mean restore?", "epic-synccode rescued"),
         (["rescued", "restore"], "Missing argument 'ID|PATH...'.", "epic-synccode rescued restore"),
