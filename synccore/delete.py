@@ -17,7 +17,6 @@ from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt, NoHead, move_head, read_head
 from synccore.store import Store
 from synccore.worktree.laptop import Seen
-from synccore.worktree.lock import TreeLock
 
 _ATTEMPTS = 5
 _LOCK_WAIT_SECONDS = 30.0
@@ -33,7 +32,7 @@ def delete(repo: str, *, store: Store) -> SnapshotId:
         WorktreeError: another upload or deletion is at work on this machine.
         SyncError: as the storage says.
     """
-    with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS):
+    with store.state.alone(_LOCK_WAIT_SECONDS):
         for _ in range(_ATTEMPTS):
             at = read_head(store.backend, store.user)
             if not isinstance(at, HeadAt) or repo not in at.head.repos:

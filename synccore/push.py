@@ -27,7 +27,6 @@ from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt, NoHead, move_head
 from synccore.store import Store
 from synccore.worktree.laptop import Seen
-from synccore.worktree.lock import TreeLock
 from synccore.worktree.selection import git_facts
 
 _GUARD_FILES = 100
@@ -112,9 +111,7 @@ def push(
     repeated = {source.repo for source in sources if sum(other.repo == source.repo for other in sources) > 1}
     if repeated:
         raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
-    with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS) as lock, Outlet(store.objects) as outlet:
-        if lock.after_crash:
-            store.state.sweep()
+    with store.state.alone(_LOCK_WAIT_SECONDS), Outlet(store.objects) as outlet:
         seen = store.state.seen()
         at = seen.at if seen is not None else store.read_head()
         looks = [Look(source, store.state.stat_cache_path(source.repo), store.now_ns) for source in sources]

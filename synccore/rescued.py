@@ -31,6 +31,7 @@ from synccore.worktree.disk_error import worktree_error
 from synccore.worktree.lock import TreeLock
 from synccore.worktree.machine import MachineMemory
 from synccore.worktree.rescue import AREA, LINES, Rescued, RescueFolder, rescued_under
+from synccore.worktree.staging import sweep_all_staging
 from synccore.worktree.tree_writer import TreeWriter
 
 # Comparing lines takes up to the square of their number.
@@ -378,7 +379,9 @@ def _locked(home: Path, now_ns: Callable[[], int], wait_seconds: float) -> Itera
     memory = MachineMemory(home)
     with TreeLock(memory.lock_path, now_ns=now_ns).held(wait_seconds) as lock:
         if lock.after_crash:
+            # As a pull does: that there was a crash is told to the first holder alone.
             memory.sweep()
+            sweep_all_staging(home)
         yield
 
 

@@ -12,7 +12,7 @@ itself. A machine that has lost that asks before it replaces anything.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from synccore.places import ObjectRef
 from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt
 from synccore.worktree.atomic import write_atomically
+from synccore.worktree.lock import TreeLock
 
 _MAGIC = b"\x89EPLU\x01\x00\x00"
 _MAGIC_OF_SENT = b"\x89EPLV\x01\x00\x00"
@@ -61,10 +62,17 @@ class LaptopState:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    @property
-    def lock_path(self) -> Path:
-        """Where the lock stands that lets one upload run at a time."""
-        return self._folder / "lock"
+    @contextlib.contextmanager
+    def alone(self, wait_seconds: float) -> Iterator[None]:
+        """Be the only one who moves this user's head from this machine; what a killed one left half done is removed.
+
+        Raises:
+            WorktreeError: another is at work for longer than *wait_seconds*, or the disk refused.
+        """
+        with TreeLock(self._folder / "lock").held(wait_seconds) as lock:
+            if lock.after_crash:
+                self._sweep()
+            yield
 
     def stat_cache_path(self, repo: str) -> Path:
         """Where the stat cache of *repo* is kept."""
@@ -112,11 +120,8 @@ class LaptopState:
         """Return the snapshots of *repo* that this machine has tried to publish without learning what became of that."""
         return self._sent().get(repo, ())
 
-    def sweep(self) -> None:
-        """Remove what a killed writer left of files in the making; the caller holds the lock.
-
-        RACE: a look that does not hold it may lose its stat cache in the making, which costs the next one some time.
-        """
+    def _sweep(self) -> None:
+        # RACE: a look that does not hold the lock may lose its stat cache in the making, which costs the next one some time.
         with contextlib.suppress(OSError):
             for path in (*self._folder.glob("*.tmp"), *self._folder.glob("*/*.tmp")):
                 path.unlink()

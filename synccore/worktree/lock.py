@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,7 +98,9 @@ class TreeLock:
             return
         try:
             if self._owner_pid == os.getpid():
-                os.ftruncate(handle, 0)
+                # Where the disk refuses even this, the next holder looks for the traces of a crash, and finds none.
+                with suppress(OSError):
+                    os.ftruncate(handle, 0)
                 _unlock(handle)
         finally:
             os.close(handle)

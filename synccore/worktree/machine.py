@@ -199,13 +199,21 @@ class MachineMemory:
         """Return the note that an unfinished run has left about *repo*."""
         return _read(self._area / "begun" / repo)
 
+    def unfinished(self) -> frozenset[str]:
+        """Return the repositories about which a run has left a note that did not finish."""
+        try:
+            return frozenset(os.listdir(self._area / "begun"))
+        except OSError:
+            return frozenset()
+
     def note_begun(self, repo: str, data: bytes) -> None:
         """Leave a note about what is going to be written into *repo*."""
         write_atomically(self._area / "begun" / repo, data)
 
     def forget_begun(self, repo: str) -> None:
-        """Take that note away, after the state was recorded."""
-        (self._area / "begun" / repo).unlink(missing_ok=True)
+        """Take that note away, after the state was recorded; one that stays costs the next pull a longer way, and no more."""
+        with suppress(OSError):
+            (self._area / "begun" / repo).unlink()
 
 
 def _read(path: Path) -> bytes | None:

@@ -6,6 +6,7 @@ while it was, or it is reported.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from synccore.digest import Digest
-from synccore.manifest import MAX_WHOLE_CHUNK_BYTES, Entry, FileKind
+from synccore.manifest import MAX_LINK_BYTES, MAX_WHOLE_CHUNK_BYTES, Entry, FileKind
 from synccore.problem import Problem, ProblemKind
 from synccore.treepath import TreePath
 from synccore.worktree.statcache import Fingerprint, StatCache, fingerprint, is_link
@@ -146,6 +147,8 @@ def _read_link(full: str) -> tuple[bytes, Fingerprint | None]:
         data = os.fsencode(os.readlink(full))
     except OSError as error:
         raise UnstableFileError from error
+    if not 0 < len(data) <= MAX_LINK_BYTES:
+        raise OSError(errno.ENAMETOOLONG, f"its target has {len(data)} bytes, which no other machine would take")
     return data, before if fingerprint(os.lstat(full)) == before else None
 
 

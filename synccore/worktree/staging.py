@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from synccore.errors import ConflictError, ErrorKind
@@ -44,23 +43,27 @@ def put_in_place(staging: Path, root: Path) -> None:
 
 
 def sweep_staging(root: Path) -> int:
-    """Remove what crashed runs left of trees for *root*; return how many there were. The caller holds the tree's lock."""
-    return _remove((root.parent / AREA).glob(f"staging-{root.name}-????????"))
+    """Remove what crashed runs left of trees for *root*; return how many there were. The caller holds the tree's lock.
+
+    Raises:
+        WorktreeError: the disk refused.
+    """
+    return _remove(root.parent / AREA, f"staging-{root.name}-????????")
 
 
 def sweep_all_staging(home: Path) -> int:
     """Remove what crashed runs left of any tree under *home*, also of one that nobody wants any more, as `sweep_staging`."""
-    return _remove((home / AREA).glob("staging-*-????????"))
+    return _remove(home / AREA, "staging-*-????????")
 
 
-def _remove(left_over: Iterable[Path]) -> int:
+def _remove(area: Path, pattern: str) -> int:
     import shutil
 
-    count = 0
-    for staging in sorted(left_over):
-        try:
-            shutil.rmtree(staging)
-        except OSError as error:
-            raise worktree_error(error, staging, "remove the unfinished tree") from error
-        count += 1
-    return count
+    left_over = area
+    try:
+        found = sorted(area.glob(pattern))
+        for left_over in found:
+            shutil.rmtree(left_over)
+    except OSError as error:
+        raise worktree_error(error, left_over, "remove the unfinished trees in") from error
+    return len(found)

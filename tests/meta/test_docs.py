@@ -185,6 +185,53 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert not anchor or anchor in headings
 
 
+def test_links_of_every_page_lead_to_a_file_and_a_heading() -> None:
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", text):
+            found = path.parent / target if target else path
+            assert found.exists(), f"{path} links to {target}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+                slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+                assert anchor in slugs, f"{path} links to {target}#{anchor}"
+
+
+CASES = ("sync-semantics.md", "concurrency.md")
+
+
+def cases_of(name: str) -> dict[int, str]:
+    """Return the numbered cases of a page, whole."""
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    parts = re.split(r"^(?:(\d+)\. |## )", text, flags=re.MULTILINE)
+    return {int(number): case for number, case in zip(parts[1::2], parts[2::2], strict=True) if number}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_case_has_its_number(name: str) -> None:
+    assert list(cases_of(name)) == list(range(1, len(cases_of(name)) + 1))
+
+
+@pytest.mark.parametrize(("name", "number"), [(name, number) for name in CASES for number in cases_of(name)])
+def test_each_case_names_tests_that_exist(name: str, number: int) -> None:
+    named = re.findall(r"([a-z0-9/_]+\.py)::(\w+)", cases_of(name)[number])
+    assert named, "no test shows this case"
+    for file, test in named:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^ *def {test}\(|^{test} = |^class {test}\b", source, re.MULTILINE), f"{file} has no {test}"
+
+
+def test_each_moment_that_is_left_is_noted_in_the_code() -> None:
+    text = (ROOT / "docs" / "concurrency.md").read_text(encoding="utf-8")
+    moments = re.findall(r"^\* ", text.split("## The moments that are left")[1], re.MULTILINE)
+    # What a laptop remembers holds nobody's work, so that what may be lost there is no such moment.
+    files = [path for path in (ROOT / "synccore" / "worktree").glob("*.py") if path.name != "laptop.py"]
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    # One note says of another that it is about the same.
+    noted = sum(text.count("RACE: ") - text.count("RACE: as in ") for text in texts)
+    assert len(moments) == noted
+
+
 def test_the_version_is_the_projects() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.search(r'^version = "(.*)"$', project, re.MULTILINE)[1] == VERSION  # type: ignore[index]

@@ -385,6 +385,17 @@ def test_notes_that_name_another_place_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("act", [restore, drop])
+def test_what_a_killed_download_left_is_removed_as_the_next_download_would(
+    act: Callable[..., object], tmp_path: Path
+) -> None:
+    replaced(tmp_path, {"a": "x"}, {"a": "1"})
+    unfinished = {"lock": "pid 1 since 2026-01-01T12:00:00Z\n", "staging-beta-0123abcd/a": "1", "state.0123.tmp": "{"}
+    lay_out(tmp_path / ".synccode", unfinished)
+    act(tmp_path, list_saved(tmp_path))
+    assert read_back(tmp_path / ".synccode") == {"lock": ""}
+
+
+@pytest.mark.parametrize("act", [restore, drop])
 def test_a_download_at_work_is_waited_for(act: Callable[..., object], tmp_path: Path) -> None:
     replaced(tmp_path, {"a": "x"}, {"a": "1"})
     with TreeLock(MachineMemory(tmp_path).lock_path).held(0), pytest.raises(WorktreeError) as caught:
