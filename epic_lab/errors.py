@@ -79,6 +79,7 @@ HINTS: dict[ErrorKind, str] = {
     ErrorKind.LOCKED: "Another epic-lab process is at work on this folder; wait for it and run the command again.",
     ErrorKind.BAD_PATH: "Rename the path; docs/sync-semantics.md says what a synchronised path may be.",
     ErrorKind.TREE_TAKEN: "Something else appeared in the folder's place meanwhile; nothing was changed. Run the command again.",
+    ErrorKind.NOT_SAVED: "`epic-synccode rescued` lists what was saved on this machine.",
     ErrorKind.BAD_INPUT: "Correct what the message names; `--help` says what is expected.",
 }
 

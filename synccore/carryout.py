@@ -167,7 +167,7 @@ class _Run:
         unread = len(wants)
         with suppress(OSError), open_at_hand(self.task.root, path) as handle:
             for _, want, offset in wants:
-                data = os.pread(handle, want.chunk.size_bytes, offset)
+                data = os.pread(handle, want.chunk.size_bytes, offset)  # type: ignore[attr-defined,unused-ignore] # not on Windows
                 unread -= 1
                 yield data
         yield from [b""] * unread

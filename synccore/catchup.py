@@ -25,6 +25,7 @@ from synccore.provenance import SnapshotId
 from synccore.pullreport import PullOutcome, PullReport, RepoPull, unchanged
 from synccore.repository import ObjectReader, StoredManifest, checked_manifest
 from synccore.trees import EMPTY_TREE, chain, changes_above, follow
+from synccore.worktree.aftermath import unsettled
 from synccore.worktree.lock import TreeLock
 from synccore.worktree.machine import MachineMemory, State, TreeState
 from synccore.worktree.rescue import RescueFolder
@@ -107,6 +108,8 @@ def _line(repo: str, after: State, before: State, done: dict[str, Done]) -> Repo
     if repo not in done:
         return line
     what = done[repo]
+    if repo in before.trees and not (what.written or what.removed) and line.snapshot == before.trees[repo].snapshot:
+        return line
     return replace(
         line,
         outcome=PullOutcome.UPDATED if repo in before.trees else PullOutcome.CREATED,
@@ -131,6 +134,7 @@ def _tasks(home: Path, head: Head, state: State, memory: MachineMemory, objects:
         if repo not in state.trees
         or state.trees[repo].snapshot != at.snapshot
         or repo in unfinished
+        or state.is_after_restart
         or not (home / repo).is_dir()
     }
     here = _Here(home, head, state, memory)
@@ -153,6 +157,8 @@ class _Here:
 def _task_by_deltas(repo: str, at: RepoHead, here: _Here) -> Task | None:
     """Plan along the journal; ``None`` if it does not lead here from what this machine has."""
     root, tree = here.home / repo, here.state.trees.get(repo)
+    if here.state.is_after_restart:
+        return None
     if tree is None or not root.is_dir() or tree.delta_bytes > _MAX_DELTA_BYTES or here.memory.begun(repo) is not None:
         return None
     changes = chain(here.head.records, repo, tree.snapshot, at.snapshot)
@@ -190,6 +196,10 @@ def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectR
     begun = {} if is_fresh else parse_begun(here.memory.begun(repo))
     if begun is None:
         begun = dict.fromkeys([*base, *target.tree], frozenset())
+    elif here.state.is_after_restart:
+        # What was cut counts as begun: it is compared, and written again where it is not what it should be.
+        cut = unsettled(root, base, last_heard_ns=here.memory.last_contact_ns())
+        begun = {**dict.fromkeys(cut, frozenset()), **begun}
     return Task(
         repo=repo,
         root=root,

@@ -111,7 +111,7 @@ def draft_head(
     at_ms: int,
 ) -> Draft:
     """Make the head in which all of *repos* have moved."""
-    changes, manifests = _changes(repos, outlet, objects)
+    changes, manifests = _changes(repos, outlet)
     sequence = before.sequence + 1 if before else 1
     record = Record(sequence, at_ms, author, tuple(sorted(changes.values(), key=lambda change: change.repo)))
     moved = dict(before.repos) if before else {}
@@ -138,9 +138,7 @@ def next_head(before: Head | None, repos: dict[str, RepoHead], record: Record) -
     )
 
 
-def _changes(
-    repos: list[RepoDraft], outlet: Outlet, objects: ObjectWriter
-) -> tuple[dict[str, Change], dict[str, StoredManifest]]:
+def _changes(repos: list[RepoDraft], outlet: Outlet) -> tuple[dict[str, Change], dict[str, StoredManifest]]:
     """Word the changes as small as they can be: with contents inline, or else listed, or else as manifests."""
     listed = [item for item in repos if len(item.difference.changed) + len(item.difference.removed) <= _MAX_LISTED]
     if len(listed) == len(repos) and outlet.held_bytes <= KEEP_BYTES:
@@ -162,7 +160,7 @@ def _changes(
             continue
         whole = item.view.tree
         settled = outlet.settle(whole, item.places(whole, packed))
-        manifest = objects.store_manifest(item.view.snapshot, Manifest(item.view.snapshot, whole, settled))
+        manifest = outlet.store_manifest(Manifest(item.view.snapshot, whole, settled))
         manifests[item.repo] = manifest
         changes[item.repo] = item.referring(manifest.ref)
     return changes, manifests

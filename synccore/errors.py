@@ -35,6 +35,7 @@ class ErrorKind(str, Enum):
     BAD_PATH = "bad-path"
     BAD_INPUT = "bad-input"
     TREE_TAKEN = "tree-taken"
+    NOT_SAVED = "not-saved"
 
 
 class SyncError(Exception):

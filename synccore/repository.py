@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from synccore.backends.base import Reader, Unchanged, Writer
 from synccore.bundle import Bundle, open_block
-from synccore.digest import Digest, digest_of
+from synccore.digest import digest_of
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, NotFoundError
 from synccore.journal import JournalObject, decode_journal, encode_journal
 from synccore.keys import Key, bundle_key, journal_key, manifest_key
@@ -50,6 +50,12 @@ class StoredManifest:
     ref: ObjectRef
     data: bytes
     manifest: Manifest
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> StoredManifest:
+        """Return *manifest* as it is to be stored."""
+        data = encode_manifest(manifest.snapshot, manifest.tree, manifest.places)
+        return cls(ObjectRef(digest_of(data), len(data)), data, manifest)
 
 
 class ObjectReader:
@@ -157,12 +163,9 @@ class ObjectWriter:
         """Store a bundle and return how many bytes that was."""
         return self._put(bundle_key(self._user, bundle.ref.digest), bundle.data)
 
-    def store_manifest(self, snapshot: Digest, manifest: Manifest) -> StoredManifest:
-        """Store a manifest."""
-        data = encode_manifest(snapshot, manifest.tree, manifest.places)
-        ref = ObjectRef(digest_of(data), len(data))
-        self._put(manifest_key(self._user, ref.digest), data)
-        return StoredManifest(ref, data, manifest)
+    def store_manifest(self, manifest: StoredManifest) -> int:
+        """Store a manifest and return how many bytes that was."""
+        return self._put(manifest_key(self._user, manifest.ref.digest), manifest.data)
 
     def store_journal(self, journal: JournalObject) -> ObjectRef:
         """Store a journal object and return where it is."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from epic_lab.bugs import save_traceback
 from epic_lab.config import Environment
 from epic_lab.errors import LabError, LabErrorKind, hint_for
 from epic_lab.lab import Lab
@@ -53,6 +54,7 @@ EXIT_CODES: dict[ErrorKind | LabErrorKind, ExitCode] = {
     ErrorKind.NOT_FOUND: ExitCode.NOT_FOUND,
     ErrorKind.NO_HEAD: ExitCode.NOT_FOUND,
     ErrorKind.NO_BUCKET: ExitCode.NOT_FOUND,
+    ErrorKind.NOT_SAVED: ExitCode.NOT_FOUND,
     ErrorKind.KEY_TAKEN: ExitCode.CONFLICT,
     ErrorKind.VERSION_MOVED: ExitCode.CONFLICT,
     ErrorKind.UNSEEN_SNAPSHOT: ExitCode.CONFLICT,
@@ -169,29 +171,11 @@ def _bug(error: BaseException) -> Failure:
 
 
 def _save_traceback(error: BaseException) -> Path | None:
-    """Write down all that is known of *error* and return where; ``None`` where the disk refuses."""
-    import platform
-    import time
-    import traceback
-
-    from epic_lab.version import VERSION
-
-    text = "\n".join(
-        [
-            f"epic-lab {VERSION}, Python {platform.python_version()}, {platform.platform()}",
-            f"arguments: {sys.argv!r}",
-            "",
-            "".join(traceback.format_exception(type(error), error, error.__traceback__)),
-        ]
-    )
     try:
-        folder = Lab.here().ensure_state_dir() / "tracebacks"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        file = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
-        file.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except (OSError, LabError):
+        state_dir = Lab.here().ensure_state_dir()
+    except LabError:
         return None
-    return file
+    return save_traceback(error, state_dir, at_work="arguments")
 
 
 def wants_json(arguments: list[str]) -> bool:

@@ -58,6 +58,11 @@ class LazyGroup(click.Group):
         self._aliases = {lazy.alias: name for name, lazy in commands_by_name.items() if lazy.alias}
 
     @property
+    def lazy(self) -> dict[str, LazyCommand]:
+        """The commands by their first names."""
+        return dict(self._lazy)
+
+    @property
     def aliases(self) -> dict[str, str]:
         """The second names, with the first names that they stand for."""
         return dict(self._aliases)
@@ -94,8 +99,8 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as any group does; no arguments at all show the help, as a usage error."""
-        if not args and not ctx.resilient_parsing:
+        """Parse as any group does; no arguments at all show the help, as a usage error, unless they have a meaning."""
+        if not args and not self.invoke_without_command and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), err=True)
             ctx.exit(ExitCode.USAGE)
         return super().parse_args(ctx, args)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from synccore.manifest import FileKind
-from synccore.worktree.directory_chain import OPEN_NEW
+from synccore.worktree.directory_chain import NOT_A_DIRECTORY, OPEN_NEW
 from synccore.worktree.occupant import Occupant, is_still, look
+from synccore.worktree.relocation import relocate
 from synccore.worktree.temporary import write_all
 
 SECOND_NS = 10**9
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY}) | NOT_A_DIRECTORY
 
 
 def mode(kind: FileKind) -> int:
@@ -65,6 +68,27 @@ def take_free_name(source: int, temporary: bytes, target: int, name: bytes) -> b
         os.rename(temporary, name, src_dir_fd=source, dst_dir_fd=target)
         return True
     os.unlink(temporary, dir_fd=source)
+    return True
+
+
+def move_to_free_name(source: int, name: bytes, target: int, new_name: bytes) -> bool:
+    """Move a file, link or whole directory to a name that is free, also between file systems; ``False`` if it is not free.
+
+    An empty directory that comes to stand there meanwhile may be replaced by a directory.
+    """
+    is_directory = stat.S_ISDIR(os.stat(name, dir_fd=source, follow_symlinks=False).st_mode)
+    try:
+        if not is_directory:
+            try:
+                return take_free_name(source, name, target, new_name)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+        relocate(source, name, target, new_name)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
     return True
 
 

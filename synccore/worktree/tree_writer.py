@@ -36,7 +36,15 @@ from synccore.worktree.hollow import remove_if_emptied, remove_if_hollow
 from synccore.worktree.large_file import LargeFile
 from synccore.worktree.occupant import Occupant, is_still, look
 from synccore.worktree.outcome import Effect, Outcome
-from synccore.worktree.placing import SECOND_NS, make, mode, move_past, replace_if_still, take_free_name
+from synccore.worktree.placing import (
+    SECOND_NS,
+    make,
+    mode,
+    move_past,
+    move_to_free_name,
+    replace_if_still,
+    take_free_name,
+)
 from synccore.worktree.rescue import Reason, Rescued, RescueFolder
 from synccore.worktree.temporary import TemporaryNames, discard
 
@@ -194,6 +202,36 @@ class TreeWriter:
                 return self._outcome(Effect.REMOVED if is_gone else Effect.ABSENT)
             except OSError as error:
                 raise worktree_error(error, self._root / path, "remove") from error
+            finally:
+                self._saved.clear()
+
+    def put_back(self, path: TreePath, source: int, name: bytes, digest: Digest | None) -> Outcome:
+        """Move *name* of the open directory *source* to *path*; whatever stands there is saved first, also what is ours.
+
+        Args:
+            path: where it goes.
+            source: the directory it is in.
+            name: its name there.
+            digest: SHA-256 of its content, for the note about what it replaces; ``None`` for a directory.
+
+        Raises:
+            WorktreeError: the disk refused; it is where it was, and what stood at *path* still does, or is saved.
+        """
+        with self._lock:
+            try:
+                here = self._enter(path.parent)
+                for _ in range(_ATTEMPTS):
+                    there = look(here.handle, path.name.encode(), ())
+                    if there is not None:
+                        if digest is not None:
+                            move_past(source, name, there.status.st_mtime_ns // SECOND_NS)
+                        self._clear(here, path, there, Reason.REPLACED_BY_RESTORE, replaced_by=digest)
+                    if move_to_free_name(source, name, here.handle, path.name.encode()):
+                        self._note_source(here, path)
+                        return self._outcome(Effect.WRITTEN)
+                raise self._unstable(path)
+            except OSError as error:
+                raise worktree_error(error, self._root / path, "put back") from error
             finally:
                 self._saved.clear()
 
@@ -366,7 +404,7 @@ class TreeWriter:
             elif verdict is Verdict.REPLACE:
                 is_done = replace_if_still(source, temporary, here.handle, name, there)
             else:
-                is_free = self._clear(here, path, there, replaced_by=new.digest)
+                is_free = self._clear(here, path, there, self._reason(path, there), replaced_by=new.digest)
                 is_done = is_free and take_free_name(source, temporary, here.handle, name)
             if is_done:
                 self._note_source(here, path)
@@ -389,18 +427,20 @@ class TreeWriter:
     def _take_away(self, here: OpenDirectory, path: TreePath, there: Occupant) -> bool:
         """Make *path* free of what was found *there*; ``False`` if it is no longer that."""
         if self._verdict(path, there, None) is not Verdict.REPLACE:
-            return self._clear(here, path, there, replaced_by=None)
+            return self._clear(here, path, there, self._reason(path, there), replaced_by=None)
         # RACE: as in `replace_if_still`: an edit between the second look and the unlinking is lost.
         if not is_still(here.handle, path.name.encode(), there):
             return False
         os.unlink(path.name.encode(), dir_fd=here.handle)
         return True
 
-    def _clear(self, here: OpenDirectory, path: TreePath, there: Occupant, *, replaced_by: Digest | None) -> bool:
-        """Save what is somebody's, but for a directory that is nobody's; ``False`` if it is gone."""
+    def _clear(
+        self, here: OpenDirectory, path: TreePath, there: Occupant, reason: Reason, *, replaced_by: Digest | None
+    ) -> bool:
+        """Save what is found *there*, but for a directory that is nobody's; ``False`` if it is gone."""
         if there.is_directory and remove_if_hollow(here.handle, path.name.encode(), self._names):
             return True
-        return self._save(here, path, self._reason(path, there), replaced_by)
+        return self._save(here, path, reason, replaced_by)
 
     def _reason(self, path: TreePath, there: Occupant) -> Reason:
         if there.is_directory:

@@ -10,7 +10,7 @@ import pytest
 
 Machine = Any
 
-COMMANDS = ["upload", "download", "status", "log", "explain", "delete", "path", "configure-vm"]
+COMMANDS = ["upload", "download", "status", "log", "explain", "rescued", "delete", "path", "configure-vm"]
 NEEDING_CONFIGURATION = [["upload"], ["download"], ["status"], ["log"], ["explain", "x"], ["delete", "x"], ["path"]]
 
 NO_CONFIGURATION = """\
@@ -29,9 +29,9 @@ def test_the_version_is_one_line(machine: Machine) -> None:
     assert machine.run("--version").out == "epic-synccode 0.1.0\n"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, "rescued diff", "rescued restore", "rescued drop"])
 def test_help_teaches_with_a_paragraph_examples_and_where_exit_codes_are(machine: Machine, name: str) -> None:
-    done = machine.run(name, "--help")
+    done = machine.run(*name.split(), "--help")
     assert done.code == 0
     assert done.out.startswith(f"Usage: epic-synccode {name} ")
     assert "  Examples:\n    " in done.out
@@ -63,6 +63,15 @@ def test_no_command_shows_the_help_as_a_usage_error(machine: Machine) -> None:
         (["xyzzy"], "no such command 'xyzzy'", "epic-synccode"),
         (["log", "-n", "0"], "Invalid value for '-n' / '--limit': 0 is not in the range x>=1.", "epic-synccode log"),
         (["delete"], "Missing argument 'REPO'.", "epic-synccode delete"),
+        (["rescued", "restroe"], "no such command 'restroe'; did you mean restore?", "epic-synccode rescued"),
+        (["rescued", "restore"], "Missing argument 'ID|PATH...'.", "epic-synccode rescued restore"),
+        (["rescued", "drop"], "give IDs or PATHs, or --all for everything", "epic-synccode rescued drop"),
+        (["rescued", "drop", "x", "--all"], "give IDs or PATHs, or --all for everything", "epic-synccode rescued drop"),
+        (
+            ["rescued", "drop", "--all", "--older-than", "1y"],
+            "Invalid value for '--older-than': '1y' is no age: expected a number and h, d or w, such as 30d",
+            "epic-synccode rescued drop",
+        ),
         (["up", "--forse"], "No such option '--forse'. Did you mean '--force'?", "epic-synccode upload"),
     ],
 )
