@@ -12,6 +12,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import xxhash
+
 from synccore import wire
 from synccore.bundle import open_block, take_chunk
 from synccore.digest import Digest, digest_of
@@ -277,7 +279,8 @@ def _pack_begun(plan: Plan, before: dict[TreePath, frozenset[Known]] | None) -> 
     # What is removed is not as it was either: it may have to come back.
     rows += [(path, *known) for path in plan.removes for known in plan.ours[path]]
     rows += [(path, *known) for path, states in (before or {}).items() for known in states]
-    return wire.pack(rows)
+    body = wire.pack(rows)
+    return xxhash.xxh3_64_digest(body) + body
 
 
 def parse_begun(data: bytes | None) -> dict[TreePath, frozenset[Known]] | None:
@@ -289,10 +292,15 @@ def parse_begun(data: bytes | None) -> dict[TreePath, frozenset[Known]] | None:
     Returns:
         Nothing where there is no note; ``None`` if it is damaged, so that the run may have touched anything.
     """
+    if data is None:
+        return {}
     what = "the note of an unfinished run"
     found: dict[TreePath, set[Known]] = {}
+    body = data[8:]
+    if data[:8] != xxhash.xxh3_64_digest(body):
+        return None
     try:
-        for item in wire.rows(wire.unpack(data, what), what) if data else ():
+        for item in wire.rows(wire.unpack(body, what), what):
             path, kind, digest = wire.row(item, 3, what)
             known = Known(FileKind(wire.uint(kind, what, most=max(FileKind))), wire.digest(digest, what))
             found.setdefault(wire.path(path, what), set()).add(known)

@@ -17,7 +17,7 @@ from synccore.errors import IntegrityError
 from synccore.head import Head, RepoHead, decode_head
 from synccore.journal import Change, Delta, decode_delta
 from synccore.keys import head_key
-from synccore.manifest import Manifest
+from synccore.manifest import Manifest, refuse_file_above_file
 from synccore.places import ObjectRef, Place
 from synccore.plan import plan_from_deltas, plan_from_trees
 from synccore.progress import ProgressListener
@@ -133,8 +133,8 @@ def _tasks(home: Path, head: Head, state: State, memory: MachineMemory, objects:
         for repo, at in head.repos.items()
         if repo not in state.trees
         or state.trees[repo].snapshot != at.snapshot
-        or repo in unfinished
         or state.is_after_restart
+        or repo in unfinished
         or not (home / repo).is_dir()
     }
     here = _Here(home, head, state, memory)
@@ -167,11 +167,14 @@ def _task_by_deltas(repo: str, at: RepoHead, here: _Here) -> Task | None:
     deltas = [decode_delta(change, f"a record of {repo} in the head") for change in changes]
     if any(delta.manifest is not None for delta in deltas):
         return None
+    plan = plan_from_deltas(deltas)
+    # Of what the deltas do not name nothing is known here: if a file of that is to be a directory, it is saved as an edit is.
+    refuse_file_above_file(plan.writes, f"what the records say of {repo} in the head")
     return Task(
         repo=repo,
         root=root,
         target=at,
-        plan=plan_from_deltas(deltas),
+        plan=plan,
         places=_places(deltas),
         is_fresh=False,
         manifest=None,

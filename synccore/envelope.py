@@ -35,7 +35,7 @@ class ObjectKind(bytes, Enum):
 MAX_PAYLOAD_BYTES = {
     ObjectKind.HEAD: 4 * 2**20,
     ObjectKind.JOURNAL: 16 * 2**20,
-    ObjectKind.MANIFEST: 512 * 2**20,
+    ObjectKind.MANIFEST: 128 * 2**20,
 }
 
 

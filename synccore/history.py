@@ -12,9 +12,11 @@ from itertools import islice
 from synccore.backends.base import Reader
 from synccore.gitfacts import GitFacts
 from synccore.journal import Change, Counts, Record, decode_delta
+from synccore.keys import journal_key
 from synccore.provenance import Author, SnapshotId
 from synccore.refs import HeadAt, read_head
 from synccore.repository import ObjectReader
+from synccore.wire import damaged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +64,17 @@ def _records(user: str, backend: Reader) -> Iterator[Record]:
     if not isinstance(at, HeadAt):
         return
     yield from reversed(at.head.records)
-    earlier = at.head.earlier
+    earlier, newer = at.head.earlier, at.head.records
     objects = ObjectReader(backend, user)
     while earlier is not None:
         journal = objects.load_journal(earlier)
+        if not journal.records or (newer and journal.records[-1].sequence != newer[0].sequence - 1):
+            # Else a chain of objects without records would be read to its end for nothing.
+            damaged(
+                f"journal object {journal_key(user, earlier.digest)}", "does not end where the records after it begin"
+            )
         yield from reversed(journal.records)
-        earlier = journal.earlier
+        earlier, newer = journal.earlier, journal.records
 
 
 def _line(record: Record) -> LogLine:

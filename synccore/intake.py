@@ -49,12 +49,10 @@ class Intake:
 
     Attributes:
         read: every file read.
-        links: the targets of the links among them.
         problems: what could not be read.
     """
 
     read: list[ReadFile] = field(default_factory=list)
-    links: list[tuple[TreePath, bytes]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -127,7 +125,6 @@ def _batches(unread: Iterable[Unread]) -> Iterator[list[Unread]]:
 def _merge(results: Iterable[_Batch], into: Intake) -> Iterator[PackedBlock]:
     for result in results:
         into.read += result.intake.read
-        into.links += result.intake.links
         into.problems += result.intake.problems
         if result.block is not None:
             yield result.block
@@ -143,8 +140,6 @@ def _read_batch(root: Path, batch: Iterable[Unread], claims: Claims) -> _Batch:
             intake.problems.append(_problem(item.path, error))
             continue
         intake.read.append(ReadFile(item.path, content.entry, content.found))
-        if content.entry.kind is FileKind.SYMLINK:
-            intake.links.append((item.path, content.data))
         if content.data and claims.claim(content.entry.digest):
             fresh.append((content.entry.digest, content.data))
     return _Batch(intake, pack_block(fresh) if fresh else None)

@@ -16,14 +16,14 @@ from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
 from synccore.head import Head
 from synccore.intake import Intake
 from synccore.keys import repo_name
-from synccore.manifest import Entry, Manifest, chunks_of
+from synccore.manifest import Entry, FileKind, Manifest, chunks_of
 from synccore.places import ObjectRef, Place
 from synccore.problem import Problem
 from synccore.provenance import Provenance, SnapshotId
 from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
-from synccore.worktree.scan import Scan, Unread, scan
+from synccore.worktree.scan import Scan, Unread, link_notes, scan
 from synccore.worktree.selection import collisions, select
 from synccore.worktree.statcache import Fingerprint, StatCache, load_stat_cache, store_stat_cache
 
@@ -92,7 +92,7 @@ class Look:
     def finish(self, intake: Intake) -> View:
         """Put together what the scan knew and what *intake* has read, and keep it for the next look."""
         if self.is_as_cached and not intake.read:
-            return View(tree=self.cache.tree, snapshot=self.cache.snapshot, notes=())
+            return View(tree=self.cache.tree, snapshot=self.cache.snapshot)
         found: dict[TreePath, tuple[Fingerprint, Entry]] = dict(self.scan.known)
         found.update((item.path, (item.found, item.entry)) for item in intake.read)
         paths = sorted(found)
@@ -102,8 +102,7 @@ class Look:
         # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
         with suppress(WorktreeError):
             store_stat_cache(self._cache_path, self.source.root, cache, read_from_ns=self._since_ns)
-        notes = () if tree.keys() == self.cache.tree.keys() else collisions(paths)
-        return View(tree=tree, snapshot=snapshot, notes=notes)
+        return View(tree=tree, snapshot=snapshot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +112,10 @@ class View:
     Attributes:
         tree: the entries, in path order.
         snapshot: their id.
-        notes: what the user should know about paths that take part.
     """
 
     tree: dict[TreePath, Entry]
     snapshot: SnapshotId
-    notes: tuple[Problem, ...]
 
 
 class Base:
@@ -173,3 +170,22 @@ class Base:
         if self._head is None or self.snapshot is None:
             return EMPTY_TREE
         return tree_of(self._head, self._repo, self._load_manifest)
+
+
+def surprises(root: Path, view: View, base: Base) -> tuple[Problem, ...]:
+    """Name what an upload of *view* would bring that may surprise: links that leave the tree, names that collide.
+
+    What the head has already is not named again. An earlier look makes no difference, whether or not it led to an upload.
+
+    Args:
+        root: where the tree is; the links are read there once more.
+        view: what would be uploaded.
+        base: what the head has.
+    """
+    if view.snapshot == base.snapshot:
+        return ()
+    before = base.tree
+    links = [path for path, entry in view.tree.items() if entry.kind is FileKind.SYMLINK and before.get(path) != entry]
+    colliding = () if view.tree.keys() == before.keys() else collisions(view.tree)
+    known = collisions(before) if colliding else ()
+    return link_notes(root, links) + tuple(problem for problem in colliding if problem not in known)

@@ -19,7 +19,7 @@ from synccore.errors import ConflictError, ErrorKind, InvalidInputError, Worktre
 from synccore.gitfacts import GitFacts
 from synccore.intake import Claims, Intake, take_in
 from synccore.journal import Counts
-from synccore.look import Base, Look, Source, View
+from synccore.look import Base, Look, Source, View, surprises
 from synccore.outlet import Outlet
 from synccore.problem import Problem, ProblemKind
 from synccore.progress import Progress, ProgressListener, ignore_progress
@@ -27,7 +27,6 @@ from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt, NoHead, move_head
 from synccore.store import Store
 from synccore.worktree.laptop import Seen
-from synccore.worktree.scan import link_notes
 from synccore.worktree.selection import git_facts
 
 _GUARD_FILES = 100
@@ -165,7 +164,7 @@ def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: Progre
     ]
     total = sum(map(len, unread))
     done = 0
-    for look, to_read in zip(looks, unread, strict=True):
+    for look, base, to_read in zip(looks, bases, unread, strict=True):
         intake = Intake()
         for block in take_in(look.source.root, to_read, claims, intake):
             outlet.add([block])
@@ -174,8 +173,7 @@ def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: Progre
         view = look.finish(intake)
         problems = look.problems + tuple(intake.problems)
         unreadable += [(look.repo, problem) for problem in problems if problem.kind in _BLOCKING]
-        links = link_notes(look.source.root, intake.links)
-        items.append(_Item(look, view, problems + links + view.notes))
+        items.append(_Item(look, view, problems + surprises(look.source.root, view, base)))
     if unreadable:
         repo, first = unreadable[0]
         more = f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""

@@ -20,6 +20,7 @@ from epic_lab.bugs import save_traceback
 from epic_lab.config import Environment
 from epic_lab.errors import LabError, LabErrorKind, hint_for
 from epic_lab.lab import Lab
+from epic_lab.printable import printable, printable_lines
 from synccore.errors import ErrorKind, SyncError
 
 MAX_PROBLEM_LINES = 20
@@ -196,11 +197,11 @@ def _show(failure: Failure) -> None:
         click.echo(json.dumps(failure.document(), indent=2))
         return
     color = False if Environment.read().no_color else None
-    click.echo(click.style("error: ", fg="red", bold=True) + failure.message, err=True, color=color)
+    click.echo(click.style("error: ", fg="red", bold=True) + printable(failure.message), err=True, color=color)
     for line in _problem_lines(failure.facts.get("problems")):
-        click.echo(line, err=True, color=color)
+        click.echo(printable(line), err=True, color=color)
     if failure.hint:
-        first, *more = failure.hint.splitlines()
+        first, *more = printable_lines(failure.hint).splitlines()
         click.echo("\n".join([click.style("hint: ", fg="cyan") + first, *more]), err=True, color=color)
 
 

@@ -5,6 +5,7 @@ Invariant: what has one meaning has one spelling.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
@@ -30,9 +31,17 @@ def examples(*lines: str) -> str:
     return f"\b\nExamples:\n{typed}\n\nExit codes: see `epic-synccode --help`."
 
 
-def repo_names(values: Sequence[str]) -> list[str]:
-    """Split each of *values* at its commas; empty names do not count."""
-    return [name.strip() for value in values for name in value.split(",") if name.strip()]
+def repo_names(context: click.Context, _argument: click.Parameter, values: Sequence[str]) -> list[str]:
+    """Split each of *values* at its commas; empty names, and the slash with which a shell completes a folder, do not count.
+
+    Raises:
+        click.UsageError: there are values and no name among them, as when a script's variable is empty.
+    """
+    names = [name.strip().rstrip("/" + os.sep) for value in values for name in value.split(",")]
+    named = [name for name in names if name]
+    if values and not named:
+        raise click.UsageError(f"expected the name of a repository, found {','.join(values)!r}", ctx=context)
+    return named
 
 
 class LazyCommand(NamedTuple):

@@ -1,6 +1,7 @@
 """Where words go: results to standard output, everything that is said beside them to standard error.
 
-Invariant: standard output has the result and nothing else, so that it can be piped; with ``--json`` that is one document.
+Invariant: standard output has the result and nothing else, so that it can be piped; with ``--json`` that is one document. No
+control character that is somebody else's reaches a terminal.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import click
 
 from epic_lab.config import Config
 from epic_lab.lab import Lab
+from epic_lab.printable import printable_lines
 
 if TYPE_CHECKING:
     from epic_lab.synccode import Run
@@ -45,15 +47,19 @@ class Output:
             return
         text = "\n".join(lines)
         if text:
-            click.echo(text, color=self._color)
+            # What is piped is for programs, which want paths as they are.
+            click.echo(
+                printable_lines(text) if sys.stdout is not None and sys.stdout.isatty() else text, color=self._color
+            )
 
     def note(self, text: str) -> None:
         """Say something that the user should know beside the result."""
-        click.echo(click.style("note: ", fg="cyan") + text, err=True, color=self._color)
+        click.echo(click.style("note: ", fg="cyan") + printable_lines(text), err=True, color=self._color)
 
     def warn(self, text: str) -> None:
         """Say something that the user should probably change."""
-        click.echo(click.style("warning: ", fg="yellow", bold=True) + text, err=True, color=self._color)
+        said = click.style("warning: ", fg="yellow", bold=True) + printable_lines(text)
+        click.echo(said, err=True, color=self._color)
 
     def warn_of_misspelt_keys(self, config: Config) -> None:
         """Warn of keys of *config* that are almost known ones; others are somebody else's business."""

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from epic_lab.printable import printable
+
 if TYPE_CHECKING:
     from synccore.gitfacts import GitFacts
     from synccore.provenance import SnapshotId
@@ -105,7 +107,7 @@ def git(facts: GitFacts | None) -> str:
     """Say what a snapshot is based on: ``main``, ``main+2 edits``; nothing without git."""
     if facts is None:
         return ""
-    base = facts.branch or (f"@{facts.commit[:_SHORT_DIGITS]}" if facts.commit else "no commit")
+    base = printable(facts.branch or (f"@{facts.commit[:_SHORT_DIGITS]}" if facts.commit else "no commit"))
     return f"{base}+{counted(facts.dirty_count, 'edit')}" if facts.dirty_count else base
 
 

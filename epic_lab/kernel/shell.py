@@ -13,9 +13,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from epic_lab.printable import printable_lines
+
 
 def tell(text: str) -> None:
     """Print *text*; an output that is closed, or cannot show every character, is no reason to fail."""
+    text = printable_lines(text)
     try:
         print(text)  # noqa: T201 - this is the one place that does
     except UnicodeEncodeError as error:

@@ -16,6 +16,7 @@ from synccore.errors import ErrorKind, InvalidInputError
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _DRIVE = re.compile(r"/?[A-Za-z]:/")
+_FILE = "file://"
 _EXPECTED = "expected file:///some/dir or gs://bucket/prefix"
 
 
@@ -65,21 +66,30 @@ def open_backend(base_url: str, *, access: Access) -> Backend:
     Raises:
         InvalidInputError: *base_url* is no such URL.
     """
+    directory = directory_of(base_url)
+    if directory is not None:
+        from synccore.backends.local import LocalBackend
+
+        return LocalBackend(directory)
     scheme, separator, rest = base_url.partition("://")
     if not separator:
         raise _bad_url(base_url, "it has no scheme")
-    if scheme == "file":
-        return _open_directory(base_url, rest)
     if scheme == "gs":
         return _open_bucket(base_url, rest, access)
     raise _bad_url(base_url, f"the scheme {scheme!r} is unknown")
 
 
-def _open_directory(base_url: str, rest: str) -> Backend:
+def directory_of(base_url: str) -> Path | None:
+    """Return the directory that a ``file:`` URL names, and ``None`` for a store that is none of this machine's directories.
+
+    Raises:
+        InvalidInputError: *base_url* is no URL of a directory.
+    """
+    if not base_url.startswith(_FILE):
+        return None
     from urllib.parse import unquote
 
-    from synccore.backends.local import LocalBackend
-
+    rest = base_url.removeprefix(_FILE)
     path = unquote(rest.removeprefix("localhost"))
     if not path.startswith("/"):
         raise _bad_url(base_url, "a file URL needs an absolute path after three slashes")
@@ -89,7 +99,7 @@ def _open_directory(base_url: str, rest: str) -> Backend:
         path = path.removeprefix("/")
     if path.strip("/") in {"", "."} or ".." in path.split("/"):
         raise _bad_url(base_url, "the path must name a directory other than the root, without '..'")
-    return LocalBackend(Path(path))
+    return Path(path)
 
 
 def _open_bucket(base_url: str, rest: str, access: Access) -> Backend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import Any
@@ -72,6 +73,7 @@ def test_no_command_shows_the_help_as_a_usage_error(machine: Machine) -> None:
             "Invalid value for '--older-than': '1y' is no age: expected a number and h, d or w, such as 30d",
             "epic-synccode rescued drop",
         ),
+        (["upload", ""], "expected the name of a repository, found ''", "epic-synccode upload"),
         (["up", "--forse"], "No such option '--forse'. Did you mean '--force'?", "epic-synccode upload"),
     ],
 )
@@ -146,6 +148,15 @@ def test_an_unknown_repo_is_answered_with_what_is_configured_and_the_nearest(lap
     )
 
 
+def test_a_name_in_another_case_is_the_nearest(laptop: Machine) -> None:
+    assert "hint: Did you mean alpha? " in laptop.run("upload", "ALPHA").err
+
+
+def test_a_name_may_end_with_the_slash_that_a_shell_completes(laptop: Machine) -> None:
+    (laptop.home / "code" / "alpha" / "a.py").touch()
+    assert laptop.run("upload", "alpha/").out.startswith("alpha  ")
+
+
 def test_a_configured_repo_without_a_folder_is_answered_with_the_nearest_folder(laptop: Machine) -> None:
     laptop.configure(*laptop.config_path.read_text().splitlines()[:3], "SYNCCODE_REPOS=alpha,btea")
     for command in ("upload", "status"):
@@ -161,7 +172,7 @@ def test_a_configured_repo_without_a_folder_is_answered_with_the_nearest_folder(
 
 def test_a_vm_that_is_asked_to_upload_says_what_it_is(laptop: Machine) -> None:
     laptop.configure("SYNCCODE_GCS_BASE_URL=file:///nowhere/store", "SYNCCODE_USERNAME=ana")
-    for command in (["upload"], ["delete", "alpha"]):
+    for command in (["upload"], ["delete", "alpha"], ["explain", "alpha/x.py"]):
         done = laptop.run(*command)
         assert done.code == 1
         assert done.err.startswith(
@@ -185,6 +196,20 @@ def test_a_download_never_goes_into_a_laptops_own_code(laptop: Machine) -> None:
     )
 
 
+@pytest.mark.parametrize("within", ["alpha", "alpha/deep/store"])
+def test_a_store_in_a_repository_is_refused_before_it_is_made(laptop: Machine, within: str) -> None:
+    _, *lines = laptop.config_path.read_text().splitlines()
+    laptop.configure(f"SYNCCODE_GCS_BASE_URL={(laptop.home / 'code' / within).as_uri()}", *lines)
+    done = laptop.run("upload", "beta")
+    assert done.code == 1
+    assert done.err == (
+        f"error: the store HOME/code/{within} lies in the repository alpha at HOME/code/alpha: "
+        "an upload would carry the store itself\n"
+        "hint: Set SYNCCODE_GCS_BASE_URL in HOME/.epic/lab to a folder outside the repositories.\n"
+    )
+    assert not list((laptop.home / "code" / "alpha").iterdir())
+
+
 def test_a_deletion_must_be_confirmed(laptop: Machine) -> None:
     done = laptop.run("delete", "alpha")
     assert done.code == 1
@@ -202,6 +227,20 @@ def test_a_path_outside_every_repo_is_answered_with_where_they_are(laptop: Machi
         "error: elsewhere/x.py lies in none of the configured repositories\n"
         "hint: They are:\n  HOME/code/alpha\n  HOME/code/beta\n"
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process may stand in a folder that is removed")
+def test_a_path_seen_from_a_folder_that_is_gone_is_answered_with_that(laptop: Machine) -> None:
+    out = laptop.python(
+        "import contextlib, os, sys\n"
+        "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+        "sys.argv = ['epic-synccode', 'explain', 'x.py', '--json']\n"
+        "from epic_lab.cli.synccode import main\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+    )
+    error = json.loads(out)["error"]
+    assert (error["kind"], error["exit_code"]) == ("outside-repos", 4)
+    assert error["message"] == "x.py cannot be found from the current folder, which exists no longer"
 
 
 def test_the_path_of_a_laptop_is_its_repos(laptop: Machine) -> None:

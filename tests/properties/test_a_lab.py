@@ -229,5 +229,5 @@ class LabOfMany(RuleBasedStateMachine):
 
 
 IS_DEEP = settings().max_examples > 100
-LabOfMany.TestCase.settings = settings(max_examples=400 if IS_DEEP else 60, stateful_step_count=60 if IS_DEEP else 25)
+LabOfMany.TestCase.settings = settings(max_examples=400 if IS_DEEP else 40, stateful_step_count=60 if IS_DEEP else 25)
 TestALab = LabOfMany.TestCase

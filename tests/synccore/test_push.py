@@ -6,11 +6,12 @@ import pytest
 from synccore.backends.local import LocalBackend
 from synccore.errors import ConflictError, ErrorKind, SyncError, WorktreeError
 from synccore.look import Source
+from synccore.problem import ProblemKind
 from synccore.push import PushOutcome
 from synccore.status import source_status
 from synccore.testing.invariants import assert_is_at_head, assert_same_tree, assert_sound
 from synccore.testing.lab import Lab
-from synccore.testing.trees import TreeLiteral, noise
+from synccore.testing.trees import TreeLiteral, link, noise
 
 pytestmark = pytest.mark.vm
 
@@ -126,3 +127,31 @@ def test_renaming_everything_or_losing_half_is_no_loss(lab: Lab) -> None:
     lab.laptop.lay(alpha={f"renamed/{number}": "1" for number in range(50)})
     lab.laptop.push()
     assert lab.head().repos["alpha"].files == 50
+
+
+@pytest.mark.parametrize("looked_before", [False, True])
+def test_what_may_surprise_is_named_by_a_status_and_by_the_upload_that_brings_it(
+    lab: Lab, *, looked_before: bool
+) -> None:
+    lab.clock.run_ahead()
+    outside = (ProblemKind.LINK_LEAVES_TREE, "data")
+    colliding = (ProblemKind.COLLIDES, "readme")
+    alpha = Source(repo="alpha", root=lab.laptop.code / "alpha")
+
+    def expect(*named: tuple[ProblemKind, str]) -> None:
+        if looked_before:
+            (status,) = source_status([alpha], store=lab.laptop.store)
+            assert {(problem.kind, problem.path) for problem in status.problems} == {*named}
+        (pushed,) = lab.laptop.push().repos
+        assert {(note.kind, note.path) for note in pushed.notes} == {*named}
+
+    tree: TreeLiteral = {"README": "1", "inside": link("README"), "data": link("/mnt/data")}
+    lab.laptop.lay(alpha=tree)
+    expect(outside)
+    expect()
+    lab.laptop.lay(alpha={**tree, "readme": "2"})
+    expect(colliding)
+    lab.laptop.lay(alpha={**tree, "readme": "3", "new": "1"})
+    expect()
+    lab.laptop.lay(alpha={**tree, "readme": "3", "data": link("../data")})
+    expect(outside)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
         "epic-synccode up alpha --json",
     )
 )
-@click.argument("repos", nargs=-1, metavar="[REPO[,REPO]...]...")
+@click.argument("repos", nargs=-1, metavar="[REPO[,REPO]...]...", callback=options.repo_names)
 @click.option("--force", is_flag=True, help="Upload although another machine did since, or most files are gone.")
 @options.json_option
-def command(repos: tuple[str, ...], *, force: bool, as_json: bool) -> None:
+def command(repos: list[str], *, force: bool, as_json: bool) -> None:
     """Publish the laptop's code, uncommitted edits included.
 
     Uploads every repository of SYNCCODE_REPOS, or those named, all of them together: no notebook ever sees a new one beside an
@@ -42,7 +42,7 @@ def command(repos: tuple[str, ...], *, force: bool, as_json: bool) -> None:
     output = Output.of(lab, as_json=as_json)
     output.warn_of_misspelt_keys(config)
     with progress_on(output) as progress:
-        run = synccode.upload(lab, config, names=options.repo_names(repos), force=force, progress=progress)
+        run = synccode.upload(lab, config, names=repos, force=force, progress=progress)
     output.result(lines(run), document(run))
     for repo in run.report.repos:
         for note in wording.problem_lines(repo.repo, repo.notes):

@@ -15,6 +15,7 @@ from epic_lab.cli.output import Output
 from epic_lab.cli.synccode import rescued as listing
 from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.lab import Lab
+from epic_lab.printable import printable_lines
 
 if TYPE_CHECKING:
     from synccore.rescued import SavedEdit
@@ -89,7 +90,7 @@ def _confirm(edits: Sequence[SavedEdit], *, can_ask: bool) -> None:
     """
     total = wording.counted(len(edits), "saved edit")
     if can_ask:
-        click.echo("\n".join(listing.lines(edits)), err=True)
+        click.echo(printable_lines("\n".join(listing.lines(edits))), err=True)
         if click.confirm(f"Remove {total} for good? They are nowhere else.", err=True):
             return
     why = "was not confirmed" if can_ask else "must be confirmed, and there is no terminal to ask on"
