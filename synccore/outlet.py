@@ -55,7 +55,9 @@ class Outlet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=kind is not None)
+            # An interrupt waits for nothing, as in `synccore.windowed.workers`.
+            is_interrupt = kind is not None and issubclass(kind, KeyboardInterrupt)
+            self._executor.shutdown(wait=not is_interrupt, cancel_futures=kind is not None)
 
     @property
     def held_bytes(self) -> int:

@@ -18,7 +18,7 @@ from synccore.keys import Key, bundle_key, journal_key, manifest_key
 from synccore.manifest import Manifest, decode_manifest, encode_manifest
 from synccore.places import ObjectRef, StoredBlock
 from synccore.snapshot import snapshot_id
-from synccore.windowed import windowed
+from synccore.windowed import windowed, workers
 
 # A bundle of which more than this share is needed is fetched whole: one request, and its digest can be checked.
 _WHOLE_ABOVE_SHARE = 0.5
@@ -79,9 +79,7 @@ class ObjectReader:
         wanted = list(refs)
         if len(wanted) < 2:  # noqa: PLR2004 - threads are for more than one
             return [self.load_manifest(ref) for ref in wanted]
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="manifest") as executor:
+        with workers(MAX_REQUESTS, "manifest") as executor:
             return list(windowed(executor, self.load_manifest, wanted, count=MAX_REQUESTS))
 
     def load_journal(self, ref: ObjectRef) -> JournalObject:
@@ -105,12 +103,7 @@ class ObjectReader:
         spans = _spans(wanted)
         if not spans:
             return
-        from concurrent.futures import ThreadPoolExecutor
-
-        with (
-            ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="fetch") as fetchers,
-            ThreadPoolExecutor(2, thread_name_prefix="decompress") as openers,
-        ):
+        with workers(MAX_REQUESTS, "fetch") as fetchers, workers(2, "decompress") as openers:
             fetched = windowed(
                 fetchers,
                 self._fetch,

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -132,6 +134,8 @@ def run(command: click.Command, prog_name: str) -> int:
             sys.stdout.flush()  # what it still holds, on a full disk, would have the interpreter end in its own words
     except OSError:
         _abandon_stdout()
+    if failure.exit_code is ExitCode.INTERRUPTED:
+        _leave_threads()
     return failure.exit_code
 
 
@@ -225,6 +229,19 @@ def _plain(fact: object) -> object:
     if isinstance(fact, list | tuple | set | frozenset):
         return [_plain(value) for value in fact]
     return str(fact)
+
+
+def _leave_threads() -> None:
+    """End the process at once if a thread is still at work, such as one that waits for storage that does not answer.
+
+    The interpreter would wait for it, and whoever has interrupted a program wants it to end. All else is tidied up by now.
+    """
+    if threading.active_count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.flush()
+        os._exit(ExitCode.INTERRUPTED)
 
 
 def _abandon_stdout() -> None:

@@ -57,6 +57,11 @@ class FaultyBackend(PassingBackend):
         failure = UnavailableError(ErrorKind.UNAVAILABLE, "the call was told to arrive late", ambiguous=True)
         self._planned.append(_Planned(name=name, times=times, error=failure, done_first=False, late_by=calls))
 
+    def heal(self) -> None:
+        """Let no more of the planned failures happen."""
+        with self._lock:
+            self._planned.clear()
+
     def land_all(self) -> None:
         """Do now what is still on its way."""
         with self._lock:
