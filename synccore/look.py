@@ -18,7 +18,7 @@ from synccore.intake import Intake
 from synccore.keys import repo_name
 from synccore.manifest import Entry, FileKind, Manifest, chunks_of
 from synccore.places import ObjectRef, Place
-from synccore.problem import Problem
+from synccore.problem import Problem, ProblemKind
 from synccore.provenance import Provenance, SnapshotId
 from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
@@ -173,7 +173,7 @@ class Base:
 
 
 def surprises(root: Path, view: View, base: Base) -> tuple[Problem, ...]:
-    """Name what an upload of *view* would bring that may surprise: links that leave the tree, names that collide.
+    """Name what an upload of *view* would bring that may surprise: no file at all, links that leave the tree, names that collide.
 
     What the head has already is not named again. An earlier look makes no difference, whether or not it led to an upload.
 
@@ -184,6 +184,8 @@ def surprises(root: Path, view: View, base: Base) -> tuple[Problem, ...]:
     """
     if view.snapshot == base.snapshot:
         return ()
+    if not view.tree:
+        return (Problem(ProblemKind.EMPTY_TREE, str(root), "has no file that takes part: is this the right folder?"),)
     before = base.tree
     links = [path for path, entry in view.tree.items() if entry.kind is FileKind.SYMLINK and before.get(path) != entry]
     colliding = () if view.tree.keys() == before.keys() else collisions(view.tree)
