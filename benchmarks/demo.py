@@ -34,6 +34,9 @@ _LEFT_OUT = shutil.ignore_patterns(
     ".venv", "__pycache__", "*.egg-info", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"
 )
 
+_FIRST = "written on the laptop, not committed"
+_SECOND = "edited on the laptop, not committed"
+
 _CELL = "import benchmarks.note as note; note.TEXT, note.__file__"
 _CALLS = """
 import json
@@ -153,14 +156,12 @@ class Demo:
         self._set_up()
         self._upload("first upload", "This repository, as it is on the disk, goes into the store.")
         self._start_kernel(
-            "first kernel", "A kernel starts in a clean home, with one line in its IPython profile.", "committed"
+            "first kernel", "A kernel starts in a clean home, with one line in its IPython profile.", _FIRST
         )
-        self._start_kernel("kernel, nothing new", "Another one starts: one request, and nothing else.", "committed")
-        self._edit("edited on the laptop, not committed")
+        self._start_kernel("kernel, nothing new", "Another one starts: one request, and nothing else.", _FIRST)
+        self._edit(_SECOND)
         self._upload("upload of an edit", "A file is edited, not committed: one request carries it.")
-        self._start_kernel(
-            "kernel after an edit", "The next kernel runs the edit.", "edited on the laptop, not committed"
-        )
+        self._start_kernel("kernel after an edit", "The next kernel runs the edit.", _SECOND)
         self._upload("upload, nothing new", "Nothing has changed since: one request, and no file is read.")
         self._console.print(self._table)
         self._console.print(
@@ -171,7 +172,7 @@ class Demo:
         for home in (self._laptop, self._machine):
             home.path.mkdir()
         shutil.copytree(ROOT, self._code, symlinks=True, ignore=_LEFT_OUT)
-        self._edit("committed")
+        self._edit(_FIRST)
         settings = self._laptop.path / ".epic" / "lab"
         settings.parent.mkdir()
         settings.write_text(

@@ -51,17 +51,18 @@ _ANY_HINT = "The message says what was objected to."
 
 HINTS: dict[ErrorKind, str] = {
     ErrorKind.NOT_FOUND: "`epic-synccode log` shows what the store has; `epic-synccode upload` puts more there.",
-    ErrorKind.NO_HEAD: "Nothing was uploaded for this user yet: run `epic-synccode upload` on the laptop, and compare "
-    "SYNCCODE_USERNAME and SYNCCODE_GCS_BASE_URL on both machines.",
+    ErrorKind.NO_HEAD: "Run `epic-synccode upload` on the laptop, and compare SYNCCODE_USERNAME and "
+    "SYNCCODE_GCS_BASE_URL on both machines.",
     ErrorKind.NO_BUCKET: "Check SYNCCODE_GCS_BASE_URL in ~/.epic/lab; a new bucket or folder must be made first.",
     ErrorKind.KEY_TAKEN: "Somebody else stored this at the same moment; nothing was lost. Run the command again.",
     ErrorKind.VERSION_MOVED: "Another machine uploaded at the same moment; nothing was lost. Run the command again.",
     ErrorKind.UNSEEN_SNAPSHOT: "Another machine uploaded since this one last did; `epic-synccode log` shows what. To put "
     "this machine's code in its place run `epic-synccode upload --force`; what it replaces stays in the history.",
     ErrorKind.DELETION_GUARD: "If the files are meant to be gone run `epic-synccode upload --force`; otherwise check the "
-    "folder and SYNCCODE_LOCAL_CODE_BASE.",
-    ErrorKind.DAMAGED_OBJECT: "Nothing was written from it. Keep the object for whoever runs the lab, and run "
-    "`epic-synccode upload --force` on the laptop to publish the code anew.",
+    "folder, its .synccodeignore and SYNCCODE_LOCAL_CODE_BASE.",
+    ErrorKind.DAMAGED_OBJECT: "Nothing was written from it. Move the object out of the store, if it is there, and keep it for "
+    "whoever runs the lab. Then, on the laptop, take every repository out with `epic-synccode delete REPO`, and "
+    "`epic-synccode upload` stores them anew; after a damaged head the upload alone does.",
     ErrorKind.DAMAGED_STATE: "The file holds only what can be found out again: move it away and run the command again.",
     ErrorKind.NEWER_FORMAT: "A newer epic-lab wrote this; upgrade this one: `pip install --upgrade epic-lab`.",
     ErrorKind.REFUSED: "The account has no right to do this there; whoever runs the lab can grant it "

@@ -184,12 +184,29 @@ class _Run:
 
 
 def carry_out(
-    tasks: list[Task], memory: MachineMemory, objects: ObjectReader, rescue: RescueFolder, progress: ProgressListener
+    tasks: list[Task],
+    *,
+    memory: MachineMemory,
+    objects: ObjectReader,
+    rescue: RescueFolder,
+    progress: ProgressListener,
+    after_crash: bool,
 ) -> dict[str, Done]:
-    """Fetch and write everything; all trees together, so that one round of requests serves them all."""
+    """Fetch and write everything; all trees together, so that one round of requests serves them all.
+
+    With *after_crash* the temporary files of a killed run are removed from the trees, whether its notes are there or not.
+    """
     stagings: dict[str, Path] = {}
     try:
-        runs = _carry_out(tasks, stagings, memory=memory, objects=objects, rescue=rescue, progress=progress)
+        runs = _carry_out(
+            tasks,
+            stagings,
+            memory=memory,
+            objects=objects,
+            rescue=rescue,
+            progress=progress,
+            after_crash=after_crash,
+        )
         for task in tasks:
             if task.is_fresh:
                 # From here until the state is recorded nothing else says that the tree is ours.
@@ -213,6 +230,7 @@ def _carry_out(
     objects: ObjectReader,
     rescue: RescueFolder,
     progress: ProgressListener,
+    after_crash: bool,
 ) -> list[_Run]:
     with ExitStack() as stack:
         runs = []
@@ -226,7 +244,7 @@ def _carry_out(
                 memory.note_begun(task.repo, _pack_begun(task.plan, parse_begun(before)))
             writer = TreeWriter(root, ours=_ours(task.plan), rescue=rescue, repo=task.repo, fresh=task.is_fresh)
             runs.append(_Run(task, stack.enter_context(writer)))
-            if not task.is_fresh and before is not None:
+            if not task.is_fresh and (after_crash or before is not None):
                 writer.sweep()
         _write(runs, objects, progress)
         return runs

@@ -78,7 +78,14 @@ def catch_up(
         objects = ObjectReader(backend, user)
         tasks = _tasks(home, head, state, memory, objects)
         before_writing()
-        done = carry_out(tasks, memory, objects, RescueFolder(home, now_ns=now_ns), progress)
+        done = carry_out(
+            tasks,
+            memory=memory,
+            objects=objects,
+            rescue=RescueFolder(home, now_ns=now_ns),
+            progress=progress,
+            after_crash=lock.after_crash,
+        )
         trees = {**_stopped(state, head, home), **{task.repo: _remember(task, memory, state) for task in tasks}}
         after = State(store=identity, version=found.version, trees={**_confirmed(state, head), **trees})
         memory.store(after)

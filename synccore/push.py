@@ -278,7 +278,7 @@ def _unseen(items: list[_Item], bases: list[Base], seen: Seen | None, store: Sto
             ErrorKind.UNSEEN_SNAPSHOT,
             f"repository {repo}: the store has snapshot {there.hex()[:12]}, which {by.author.user} uploaded from "
             f"{by.author.host} at {_utc(by.at_ms)} and which this machine has never seen; this upload would replace "
-            f"{len(difference.was)} files of it, delete {len(difference.removed)} "
+            f"{len(difference.was)} of its files, delete {len(difference.removed)} "
             f"and add {len(difference.changed) - len(difference.was)}",
             repo=repo,
             snapshot=there.hex(),

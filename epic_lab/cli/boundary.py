@@ -130,7 +130,9 @@ def run(command: click.Command, prog_name: str) -> int:
         return outcome if isinstance(outcome, int) else ExitCode.DONE
     try:
         _show(failure)
-    except BrokenPipeError:
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what it still holds, on a full disk, would have the interpreter end in its own words
+    except OSError:
         _abandon_stdout()
     if failure.exit_code is ExitCode.INTERRUPTED:
         _leave_threads()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from epic_lab.config import Config
+from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.lab import Lab
 from epic_lab.printable import printable_lines
 
@@ -39,18 +40,31 @@ class Output:
         return cls(as_json, lab.environment.no_color)
 
     def result(self, lines: Iterable[str], document: Mapping[str, object]) -> None:
-        """Print the result: as *document* with ``--json``, otherwise as *lines*."""
-        if self.as_json:
-            import json
+        """Print the result: as *document* with ``--json``, otherwise as *lines*.
 
-            click.echo(json.dumps(document, indent=2))
-            return
-        text = "\n".join(lines)
-        if text:
-            # What is piped is for programs, which want paths as they are.
-            click.echo(
-                printable_lines(text) if sys.stdout is not None and sys.stdout.isatty() else text, color=self._color
-            )
+        Raises:
+            LabError: the disk to which standard output goes refused.
+        """
+        try:
+            if self.as_json:
+                import json
+
+                click.echo(json.dumps(document, indent=2))
+                return
+            text = "\n".join(lines)
+            if text:
+                # What is piped is for programs, which want paths as they are.
+                click.echo(
+                    printable_lines(text) if sys.stdout is not None and sys.stdout.isatty() else text, color=self._color
+                )
+        except BrokenPipeError:
+            raise  # by a reader that has seen enough
+        except OSError as error:
+            raise LabError(
+                LabErrorKind.LOCAL_DISK,
+                f"the report could not be written to standard output: {error.strerror or error}",
+                hint="What the command was to do is done; only its report is lost. Make room where the output goes.",
+            ) from error
 
     def note(self, text: str) -> None:
         """Say something that the user should know beside the result."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -143,6 +143,10 @@ class KernelCode:
     def describe(self) -> tuple[str, ...]:
         """Say what is here and how old it is, a line for each repository, without asking anybody; never raises."""
         try:
+            with suppress(LabError):  # what is here can be told without a configuration
+                config = self._lab.config()
+                if config.is_laptop:
+                    return (_on_laptop(config),)
             trees, contact = self._remembered()
         except BaseException as error:  # noqa: BLE001 - a kernel always goes on
             return self._without(error).lines
@@ -153,8 +157,7 @@ class KernelCode:
     def _update(self, patience: Patience, began: float, *, reloads: bool) -> Outcome:
         config = self._lab.config()
         if config.is_laptop:
-            repos = [folder.repo for folder in config.require_repos()]
-            return Outcome((line.on_laptop(repos, config.value(CODE_BASE) or ""),), is_reached=True, here={})
+            return Outcome((_on_laptop(config),), is_reached=True, here={})
         store = config.require_store()
         attempt = Attempt(lambda attempt: self._pull(attempt, store, patience))
         try:
@@ -304,6 +307,16 @@ class _Audible:
         data = self._inner.get_range(key, start, length)
         self._heard()
         return data
+
+
+def _on_laptop(config: Config) -> str:
+    """Say that a laptop's own repositories are what is run.
+
+    Raises:
+        LabError: the configuration is wrong.
+    """
+    repos = [folder.repo for folder in config.require_repos()]
+    return line.on_laptop(repos, config.value(CODE_BASE) or "")
 
 
 def _silence(message: str) -> UnavailableError:

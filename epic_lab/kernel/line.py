@@ -48,6 +48,7 @@ def not_synced(
     now_ns: int,
 ) -> str:
     """Say why there was no pull, what is here all the same, and how old that is; *unfinished* may be half written."""
+    reason = reason.rstrip(".")
     why = f"offline ({reason})" if is_offline else f"not updated ({reason})"
     here = [_aged(repo, tree, now_ns) for repo, tree in sorted(trees.items())]
     if not here:

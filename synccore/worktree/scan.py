@@ -221,7 +221,7 @@ def open_large(root: Path, unread: Unread) -> Iterator[LargeFile]:
 def link_notes(root: Path, paths: Iterable[TreePath]) -> tuple[Problem, ...]:
     """Name those of the links at *paths* that lead out of the tree at *root*; they are carried as they are.
 
-    RACE: a link that went after it was listed is passed over; the next look will not list it.
+    A link that has gone since it was listed is passed over: the next look will not list it.
     """
     notes = []
     for path in paths:

@@ -29,8 +29,12 @@ from synccore.testing.lab import Lab
 side, folder = sys.argv[1], Path(sys.argv[2])
 lab = Lab(folder, open_backend((folder / "store").as_uri(), access=Access()))
 lab.laptop.push() if side == "up" else lab.machine.pull()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak if sys.platform == "darwin" else peak * 1024)
+if sys.platform == "darwin":
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+else:
+    # Unlike ru_maxrss this does not count what the process that has started this one had in memory.
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    print(int(line.split()[1]) * 1024)
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from typing import Any
 
@@ -62,7 +63,16 @@ def test_no_command_shows_the_help_as_a_usage_error(machine: Machine) -> None:
     [
         (["uplaod"], "no such command 'uplaod'; did you mean upload?", "epic-synccode"),
         (["xyzzy"], "no such command 'xyzzy'", "epic-synccode"),
-        (["log", "-n", "0"], "Invalid value for '-n' / '--limit': 0 is not in the range x>=1.", "epic-synccode log"),
+        (
+            ["log", "-n", "0"],
+            "Invalid value for '-n' / '--limit': 0 is not in the range 1<=x<=1000000.",
+            "epic-synccode log",
+        ),
+        (
+            ["log", "-n", str(10**20)],
+            f"Invalid value for '-n' / '--limit': {10**20} is not in the range 1<=x<=1000000.",
+            "epic-synccode log",
+        ),
         (["delete"], "Missing argument 'REPO'.", "epic-synccode delete"),
         (["rescued", "restroe"], "no such command 'restroe'; did you mean restore?", "epic-synccode rescued"),
         (["rescued", "restore"], "Missing argument 'ID|PATH...'.", "epic-synccode rescued restore"),
@@ -254,6 +264,20 @@ def test_the_path_of_a_laptop_is_its_repos(laptop: Machine) -> None:
         "paths": ["HOME/code/alpha", "HOME/code/beta/src"],
         "problems": [],
     }
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is always full is Linux's")  # noqa: PTH110
+def test_a_report_for_which_there_is_no_room_is_no_bug(laptop: Machine) -> None:
+    command = [sys.executable, "-m", "epic_lab.cli.synccode", "path"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            command, env=laptop.environment(), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the report could not be written to standard output: No space left on device\n"
+        "hint: What the command was to do is done; only its report is lost. Make room where the output goes.\n"
+    )
 
 
 def test_the_path_of_a_vm_is_what_was_downloaded(machine: Machine) -> None:

@@ -103,7 +103,7 @@ def test_offline_says_how_old_the_code_is() -> None:
 
 
 def test_without_any_code_only_the_reason_is_said() -> None:
-    said = line.not_synced("why", {}, is_offline=False, last_contact_ns=None, now_ns=NOW_NS)
+    said = line.not_synced("why.", {}, is_offline=False, last_contact_ns=None, now_ns=NOW_NS)
     assert said == "synccode: not updated (why): no code is here yet"
 
 

@@ -106,8 +106,9 @@ def test_a_laptop_runs_its_own_code_and_downloads_nothing(machine: Machine) -> N
     )
     with machine.notebook() as notebook:
         ran = notebook.run("import alpha; alpha.X")
+        asked = notebook.run("%synccode status")
     assert ran.result == "'local'"
-    assert ran.stdout == "synccode: this machine uploads: alpha from ~/code, as saved there\n"
+    assert ran.stdout == asked.stdout == "synccode: this machine uploads: alpha from ~/code, as saved there\n"
     assert not machine.code_home.exists()
 
 

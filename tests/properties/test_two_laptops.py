@@ -37,7 +37,7 @@ def test_a_snapshot_that_this_laptop_never_had_is_not_replaced(lab: Lab, other: 
     other.lay(alpha={"a": "second"})
     error = assert_refused(lab, other)
     assert "uploaded from laptop" in error.message
-    assert "replace 1 files of it, delete 1 and add 0" in error.message
+    assert "replace 1 of its files, delete 1 and add 0" in error.message
     assert error.facts["snapshot"] == lab.snapshots()["alpha"].hex()
     assert_refused(lab, other)
     lab.machine.pull()
