@@ -49,7 +49,7 @@ class Look:
     Args:
         source: what to look at.
         cache_path: where its stat cache is kept.
-        now_ns: a clock that is read before the first file is.
+        now_ns: a clock that is read before the first file is, and after the last.
 
     Raises:
         InvalidInputError: the name cannot be, or there is no such directory.
@@ -60,6 +60,7 @@ class Look:
         self.source = source
         self.repo = repo_name(source.repo)
         self._cache_path = cache_path
+        self._now_ns = now_ns
         self._since_ns = now_ns()
         if not source.root.is_dir():
             raise InvalidInputError(
@@ -101,7 +102,9 @@ class Look:
         cache = StatCache(tree, tuple([found[path][0] for path in paths]), snapshot)
         # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
         with suppress(WorktreeError):
-            store_stat_cache(self._cache_path, self.source.root, cache, read_from_ns=self._since_ns)
+            store_stat_cache(
+                self._cache_path, self.source.root, cache, read_from_ns=self._since_ns, read_until_ns=self._now_ns()
+            )
         return View(tree=tree, snapshot=snapshot)
 
 
