@@ -17,16 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.manager import KernelManager
+from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 ROOT = Path(__file__).resolve().parent.parent
 REPO = "epic_lab_demo"
@@ -35,10 +34,14 @@ _LEFT_OUT = shutil.ignore_patterns(
     ".venv", "__pycache__", "*.egg-info", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"
 )
 
-_IMPORT = """
-import benchmarks, benchmarks.note
-print(benchmarks.note.__file__)
-print(benchmarks.note.TEXT)
+_FIRST = "written on the laptop, not committed"
+_SECOND = "edited on the laptop, not committed"
+
+_CELL = "import benchmarks.note as note; note.TEXT, note.__file__"
+_CALLS = """
+import json
+from epic_lab.kernel.hook import kernel_code
+print(json.dumps({"calls": dict(kernel_code().calls), "text": note.TEXT, "file": note.__file__}))
 """
 
 
@@ -47,13 +50,17 @@ class Kernel:
     """What a kernel said.
 
     Attributes:
-        greeting: the lines that it printed when it started.
-        answer: the lines that the cell printed.
+        line: the line in which it said what it synchronised.
+        calls: how often it asked the store, by kind.
+        text: what the imported module says.
+        file: where that module stands.
         start_seconds: from the launch of its process until it answered.
     """
 
-    greeting: list[str]
-    answer: list[str]
+    line: str
+    calls: dict[str, int]
+    text: str
+    file: str
     start_seconds: float
 
 
@@ -92,44 +99,46 @@ class Home:
         report: dict[str, Any] = json.loads(ran.stdout)
         return report
 
-    def kernel(self, code: str) -> Kernel:
-        """Start a kernel there, run *code* in it, and end it."""
+    def kernel(self) -> Kernel:
+        """Start a kernel there, let it import the uploaded module, and end it."""
+        # Sockets in a folder, where nobody else can take them; the path of one must be short.
+        with tempfile.TemporaryDirectory(prefix="epic-", ignore_cleanup_errors=True) as sockets:
+            return self._kernel(KernelManager(connection_file=f"{sockets}/kernel.json", transport="ipc"))
+
+    def _kernel(self, manager: KernelManager) -> Kernel:
         began = time.perf_counter()
-        with _kernel(self) as (manager, client):
-            client.wait_for_ready(timeout=_KERNEL_SECONDS)
-            ready = time.perf_counter() - began
-            printed: list[str] = []
-
-            def collect(message: dict[str, Any]) -> None:
-                if message["msg_type"] == "stream":
-                    printed.append(message["content"]["text"])
-                elif message["msg_type"] == "error":
-                    printed.append("\n".join(message["content"]["traceback"]))
-
-            client.execute_interactive(code, timeout=_KERNEL_SECONDS, output_hook=collect)
-            del manager
-        greeting = (self.path / "kernel.log").read_text(encoding="utf-8").splitlines()
-        return Kernel([line for line in greeting if line.startswith("synccode")], "".join(printed).splitlines(), ready)
-
-
-@contextmanager
-def _kernel(home: Home) -> Iterator[tuple[KernelManager, Any]]:
-    # What is printed while a kernel starts, before anybody is connected, goes to its process's own output.
-    with (home.path / "kernel.log").open("w", encoding="utf-8") as log:
-        manager = KernelManager()
-        manager.start_kernel(env=home.environment, cwd=str(home.path), stdout=log, stderr=subprocess.STDOUT)
+        manager.start_kernel(env=self.environment, cwd=str(self.path))
         client = manager.blocking_client()
         client.start_channels()
         try:
-            yield manager, client
+            client.wait_for_ready(timeout=_KERNEL_SECONDS)
+            ready = time.perf_counter() - began
+            said = _run(client, _CELL)
+            found = json.loads(_run(client, _CALLS)[-1])
         finally:
             client.stop_channels()
             manager.shutdown_kernel(now=True)
             manager.cleanup_resources()
+        line = next((line for line in said if line.startswith("synccode")), "")
+        return Kernel(line, found["calls"], found["text"], found["file"], ready)
+
+
+def _run(client: Any, code: str) -> list[str]:
+    """Run a cell and return the lines that it printed."""
+    printed: list[str] = []
+
+    def collect(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "stream":
+            printed.append(message["content"]["text"])
+        elif message["msg_type"] == "error":
+            raise SystemExit("\n".join(message["content"]["traceback"]))
+
+    client.execute_interactive(code, timeout=_KERNEL_SECONDS, output_hook=collect)
+    return "".join(printed).splitlines()
 
 
 class Demo:
-    """The steps, and the table that tells of them."""
+    """The steps, told as they happen, and the table that sums them up."""
 
     def __init__(self, folder: Path, console: Console) -> None:
         """Lay out a laptop, a machine and a store under *folder*."""
@@ -139,27 +148,31 @@ class Demo:
         self._machine = Home(folder / "machine")
         self._code = self._laptop.path / "code" / REPO
         self._table = Table(
-            "step", "what came of it", "storage calls", "seconds", title_justify="left", box=None, pad_edge=False
+            "", "storage calls", Column("seconds", justify="right"), box=box.SIMPLE_HEAD, pad_edge=False
         )
 
     def run(self) -> None:
         """Do it all."""
         self._set_up()
-        self._upload("upload the repository")
-        self._start_kernel("start a kernel", "committed")
-        self._start_kernel("start another: nothing new", "committed")
-        self._edit("edited on the laptop, not committed")
-        self._upload("edit a file; upload")
-        self._start_kernel("start a kernel", "edited on the laptop, not committed")
-        self._upload("upload again: nothing new")
-        self._console.print()
+        self._upload("first upload", "This repository, as it is on the disk, goes into the store.")
+        self._start_kernel(
+            "first kernel", "A kernel starts in a clean home, with one line in its IPython profile.", _FIRST
+        )
+        self._start_kernel("kernel, nothing new", "Another one starts: one request, and nothing else.", _FIRST)
+        self._edit(_SECOND)
+        self._upload("upload of an edit", "A file is edited, not committed: one request carries it.")
+        self._start_kernel("kernel after an edit", "The next kernel runs the edit.", _SECOND)
+        self._upload("upload, nothing new", "Nothing has changed since: one request, and no file is read.")
         self._console.print(self._table)
+        self._console.print(
+            "[dim]seconds: whole commands, start of Python included; kernels, from launch until they answer[/]"
+        )
 
     def _set_up(self) -> None:
         for home in (self._laptop, self._machine):
             home.path.mkdir()
         shutil.copytree(ROOT, self._code, symlinks=True, ignore=_LEFT_OUT)
-        self._edit("committed")
+        self._edit(_FIRST)
         settings = self._laptop.path / ".epic" / "lab"
         settings.parent.mkdir()
         settings.write_text(
@@ -170,45 +183,47 @@ class Demo:
         startup = self._machine.path / ".ipython" / "profile_default" / "startup"
         startup.mkdir(parents=True)
         (startup / "00-epic-lab.py").write_text("from epic_lab.ipython_startup import *\n", encoding="utf-8")
-        self._console.print(f"[bold]laptop[/]   {escape(str(self._code))}: this repository, as it is on the disk")
-        self._console.print(f"[bold]store[/]    {escape(self._store)}")
-        self._console.print(
-            f"[bold]machine[/]  {escape(str(self._machine.path))}: a clean home, with one line in its IPython profile\n"
-        )
 
     def _edit(self, text: str) -> None:
         (self._code / "benchmarks" / "note.py").write_text(f'"""A note."""\n\nTEXT = {text!r}\n', encoding="utf-8")
 
-    def _upload(self, step: str) -> None:
+    def _upload(self, step: str, story: str) -> None:
         began = time.perf_counter()
         report = self._laptop.command("upload")
         seconds = time.perf_counter() - began
         (repo,) = report["repos"]
-        what = f"{repo['files']:,} files, {repo['size_bytes'] / 1e6:.1f} MB; {repo['added']} new, {repo['modified']} changed"
-        self._tell(f"laptop$ epic-synccode upload\n         {repo['outcome']}: {what}, snapshot {repo['snapshot'][:7]}")
-        self._row(step, f"{repo['outcome']}: {what}", _calls(report), seconds)
-
-    def _start_kernel(self, step: str, expected: str) -> None:
-        kernel = self._machine.kernel(_IMPORT)
+        changes = {"added": "new", "modified": "changed", "deleted": "deleted"}
+        counts = [f"{repo[key]:,} {word}" for key, word in changes.items() if repo[key]] or ["unchanged"]
         self._tell(
-            "machine: a kernel starts\n         "
-            + "\n         ".join([*kernel.greeting, "In [1]: import benchmarks.note", *kernel.answer])
+            story,
+            "laptop$ [bold]epic-synccode upload[/]",
+            f"        snapshot [cyan]{repo['snapshot'][:7]}[/] of {repo['files']:,} files, {repo['size_bytes'] / 1e6:.1f} MB: "
+            f"{', '.join(counts)}; {report['stored_bytes'] / 1e3:,.1f} kB stored",
         )
-        if kernel.answer[-1:] != [expected] or str(self._machine.path / "synccode" / REPO) not in "".join(
-            kernel.answer
-        ):
-            raise SystemExit(f"the kernel did not run the uploaded code: expected {expected!r}, found {kernel.answer}")
-        self._row(step, f"runs the code that says: {expected}", "", kernel.start_seconds)
+        self._row(step, report["calls"], seconds)
 
-    def _tell(self, text: str) -> None:
-        self._console.print(escape(text) + "\n", highlight=False, soft_wrap=True)
+    def _start_kernel(self, step: str, story: str, expected: str) -> None:
+        kernel = self._machine.kernel()
+        uploaded = str(self._machine.path / "synccode" / REPO)
+        if kernel.text != expected or not kernel.file.startswith(uploaded):
+            raise SystemExit(f"the kernel did not run the uploaded code: expected {expected!r}, found {kernel}")
+        self._tell(
+            story,
+            "machine [dim]In \\[1]:[/] [bold]import benchmarks.note as note; note.TEXT[/]",
+            f"        [green]{escape(kernel.line)}[/]",
+            f"        [dim]Out\\[1]:[/] {kernel.text!r}  [dim]from ~/{escape(str(Path(kernel.file).relative_to(self._machine.path)))}[/]",
+        )
+        self._row(step, kernel.calls, kernel.start_seconds)
 
-    def _row(self, step: str, what: str, calls: str, seconds: float) -> None:
-        self._table.add_row(step, what, calls, f"{seconds:.2f}")
+    def _tell(self, story: str, *lines: str) -> None:
+        self._console.print(f"[italic]{story}[/]", highlight=False)
+        for line in lines:
+            self._console.print("  " + line, highlight=False, soft_wrap=True)
+        self._console.print()
 
-
-def _calls(report: dict[str, Any]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(report["calls"].items()))
+    def _row(self, step: str, calls: dict[str, int], seconds: float) -> None:
+        told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(calls.items()))
+        self._table.add_row(step, told, f"{seconds:.2f}")
 
 
 def main() -> None:

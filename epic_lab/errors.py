@@ -51,17 +51,18 @@ _ANY_HINT = "The message says what was objected to."
 
 HINTS: dict[ErrorKind, str] = {
     ErrorKind.NOT_FOUND: "`epic-synccode log` shows what the store has; `epic-synccode upload` puts more there.",
-    ErrorKind.NO_HEAD: "Nothing was uploaded for this user yet: run `epic-synccode upload` on the laptop, and compare "
-    "SYNCCODE_USERNAME and SYNCCODE_GCS_BASE_URL on both machines.",
+    ErrorKind.NO_HEAD: "Run `epic-synccode upload` on the laptop, and compare SYNCCODE_USERNAME and "
+    "SYNCCODE_GCS_BASE_URL on both machines.",
     ErrorKind.NO_BUCKET: "Check SYNCCODE_GCS_BASE_URL in ~/.epic/lab; a new bucket or folder must be made first.",
     ErrorKind.KEY_TAKEN: "Somebody else stored this at the same moment; nothing was lost. Run the command again.",
     ErrorKind.VERSION_MOVED: "Another machine uploaded at the same moment; nothing was lost. Run the command again.",
     ErrorKind.UNSEEN_SNAPSHOT: "Another machine uploaded since this one last did; `epic-synccode log` shows what. To put "
     "this machine's code in its place run `epic-synccode upload --force`; what it replaces stays in the history.",
     ErrorKind.DELETION_GUARD: "If the files are meant to be gone run `epic-synccode upload --force`; otherwise check the "
-    "folder and SYNCCODE_LOCAL_CODE_BASE.",
+    "folder, its .synccodeignore and SYNCCODE_LOCAL_CODE_BASE.",
     ErrorKind.DAMAGED_OBJECT: "Nothing was written from it. `epic-synccode verify` says what else is damaged and what it "
-    "costs; `epic-synccode upload --repair` on the laptop stores the code anew.",
+    "costs; `epic-synccode upload --repair` on the laptop stores the code anew. A damaged head must be moved out of the store first, "
+    "and kept for whoever runs the lab: the upload begins a new one, and a new history.",
     ErrorKind.DAMAGED_STATE: "The file holds only what can be found out again: move it away and run the command again.",
     ErrorKind.NEWER_FORMAT: "A newer epic-lab wrote this; upgrade this one: `pip install --upgrade epic-lab`.",
     ErrorKind.REFUSED: "The account has no right to do this there; whoever runs the lab can grant it "
@@ -70,6 +71,7 @@ HINTS: dict[ErrorKind, str] = {
     "to a key file.",
     ErrorKind.BACKEND: "The storage will say the same again; the message says what it objected to.",
     ErrorKind.UNAVAILABLE: "Check the network and run the command again; nothing is half done.",
+    ErrorKind.UNREACHABLE: "Check the network, and any VPN or proxy, and run the command again; nothing was sent.",
     ErrorKind.DEADLINE: "The storage was too slow; run the command again.",
     ErrorKind.WORKTREE: "Check that the path exists, that you may read and write it, and that the disk has room.",
     ErrorKind.UNSTABLE_FILE: "Something is writing the file: wait for it or stop it, or leave the file out with a line in "
@@ -78,6 +80,7 @@ HINTS: dict[ErrorKind, str] = {
     ErrorKind.LOCKED: "Another epic-lab process is at work on this folder; wait for it and run the command again.",
     ErrorKind.BAD_PATH: "Rename the path; docs/sync-semantics.md says what a synchronised path may be.",
     ErrorKind.TREE_TAKEN: "Something else appeared in the folder's place meanwhile; nothing was changed. Run the command again.",
+    ErrorKind.NOT_SAVED: "`epic-synccode rescued` lists what was saved on this machine.",
     ErrorKind.BAD_INPUT: "Correct what the message names; `--help` says what is expected.",
 }
 

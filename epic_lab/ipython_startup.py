@@ -36,12 +36,23 @@ def synccode_check_for_updates(wait: bool = False, timeout_seconds: float | None
 def _start(began: float) -> None:
     try:
         from epic_lab.kernel.hook import start
-        from epic_lab.kernel.niceties import offer
 
         start(began)
-        offer()
     except BaseException as error:  # noqa: BLE001 - a kernel starts, whatever this installation is like
-        print(f"synccode: not updated ({type(error).__name__}: {error}); the path is as it was")  # noqa: T201
+        _say(f"synccode: the start is incomplete ({type(error).__name__}: {error})")
+
+
+def _say(text: str) -> None:
+    try:
+        from epic_lab.kernel.shell import current_shell, tell
+
+        shell = current_shell()
+        if shell is None:
+            tell(text)
+        else:
+            shell.say(text)
+    except BaseException:  # noqa: BLE001 - as above
+        print(text)  # noqa: T201 - nothing of ours is left that could
 
 
 _start(time.perf_counter())

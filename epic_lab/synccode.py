@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from epic_lab.code_paths import CodePaths, code_paths, code_roots
-from epic_lab.config import CODE_BASE, REPOS, Config, RepoFolder, Store, is_store_name
+from epic_lab.config import BASE_URL, CODE_BASE, REPOS, Config, RepoFolder, Store, is_store_name
 from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.lab import Lab
 from synccore.progress import ProgressListener, ignore_progress
@@ -130,10 +130,12 @@ def upload(
     With *repair* everything of them is stored anew.
 
     Raises:
-        LabError: the configuration is wrong, this machine is no laptop, or a name is not configured.
+        LabError: the configuration is wrong, the store lies in a repository, this machine is no laptop, or a name is not
+            configured.
         SyncError: as `synccore.push.push`.
     """
     _require_laptop(config, "upload")
+    _require_store_outside(config)
     sources = _sources(config, names)
     with _opened(lab, config) as session:
         from synccore.push import push
@@ -291,9 +293,11 @@ def explain(config: Config, path: Path) -> Explained:
     """Say which rule takes *path* along in an upload, or leaves it out.
 
     Raises:
-        LabError: *path* lies in none of the configured repositories, or the configuration is wrong.
+        LabError: *path* lies in none of the configured repositories, this machine is no laptop, or the configuration is
+            wrong.
         SyncError: as `synccore.worktree.explain.explain`.
     """
+    _require_laptop(config, "explain")
     folder, relative = _containing(config, path)
     exclusion = config.exclusion()
 
@@ -354,6 +358,7 @@ def _engine_store(lab: Lab, session: _Session) -> EngineStore:
     import socket
     from hashlib import sha256
 
+    from synccore.backends.patience import Patience
     from synccore.provenance import Author
     from synccore.store import Store as EngineStore
     from synccore.worktree.laptop import LaptopState
@@ -366,6 +371,7 @@ def _engine_store(lab: Lab, session: _Session) -> EngineStore:
         state=LaptopState(lab.ensure_state_dir() / "stores" / memory),
         author=Author(user=user, host=socket.gethostname()),
         now_ns=time.time_ns,
+        patience=Patience(deadline_seconds=DEADLINE_SECONDS),
     )
 
 
@@ -399,6 +405,25 @@ def _require_apart(lab: Lab, config: Config) -> None:
             )
 
 
+def _require_store_outside(config: Config) -> None:
+    """Refuse a store in a directory of one of the repositories: each upload would carry what the ones before have stored."""
+    from synccore.backends.opening import directory_of
+
+    store = directory_of(config.require_store().base_url)
+    if store is None:
+        return
+    store = store.resolve()
+    for folder in config.require_repos():
+        if folder.root.resolve() in (store, *store.parents):
+            raise LabError(
+                LabErrorKind.OVERLAPPING_FOLDERS,
+                f"the store {store} lies in the repository {folder.repo} at {folder.root}: an upload would carry the store itself",
+                hint=f"Set {BASE_URL.name} in {config.path} to a folder outside the repositories.",
+                path=store,
+                key=BASE_URL.name,
+            )
+
+
 def _containing(config: Config, path: Path) -> tuple[RepoFolder, Path]:
     """Return the configured repository in which *path* lies, the innermost of several, and the path within it.
 
@@ -408,7 +433,15 @@ def _containing(config: Config, path: Path) -> tuple[RepoFolder, Path]:
         LabError: it lies in none, or the configuration is wrong.
     """
     folders = config.require_repos()
-    whole = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", and a link must not be followed
+    try:
+        whole = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", and a link must not be followed
+    except FileNotFoundError as error:
+        raise LabError(
+            LabErrorKind.OUTSIDE_REPOS,
+            f"{path} cannot be found from the current folder, which exists no longer",
+            hint="Change to a folder that exists, or give the whole path.",
+            path=path,
+        ) from error
     for spelling in (whole, whole.parent.resolve() / whole.name):
         for folder in sorted(folders, key=lambda folder: len(folder.root.parts), reverse=True):
             for root in (folder.root, folder.root.resolve()):
@@ -443,7 +476,8 @@ def _missing_repo(folder: RepoFolder, config: Config) -> LabError:
 def _unknown_repo(name: str, configured: tuple[str, ...], config: Config) -> LabError:
     from difflib import get_close_matches
 
-    nearest = get_close_matches(name, configured, n=1)
+    in_another_case = [repo for repo in configured if repo.casefold() == name.casefold()]
+    nearest = in_another_case or get_close_matches(name, configured, n=1)
     did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
     return LabError(
         LabErrorKind.UNKNOWN_REPO,

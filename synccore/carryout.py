@@ -6,15 +6,18 @@ compared with its digest.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import xxhash
 
 from synccore import wire
 from synccore.bundle import open_block, take_chunk
 from synccore.digest import Digest, digest_of
-from synccore.errors import IntegrityError
+from synccore.errors import IntegrityError, SyncError
 from synccore.head import RepoHead
 from synccore.journal import Change, Known
 from synccore.manifest import Chunk, Entry, FileKind, chunks_of
@@ -24,6 +27,7 @@ from synccore.progress import Progress, ProgressListener
 from synccore.pullreport import Saved
 from synccore.repository import ObjectReader
 from synccore.treepath import TreePath
+from synccore.worktree.at_hand import chunks_at_hand, open_at_hand
 from synccore.worktree.large_file import LargeFile
 from synccore.worktree.machine import MachineMemory
 from synccore.worktree.outcome import Effect, Outcome
@@ -99,14 +103,23 @@ class _Run:
         self._writer = writer
         self._has_begun = False
         self._large: dict[TreePath, tuple[LargeFile, set[int]]] = {}
+        self._at_hand: dict[TreePath, list[tuple[Block, _Want, int]]] = {}
+        self.late: list[tuple[Block, _Want]] = []
 
     def wants(self) -> Iterator[tuple[Block, _Want]]:
-        """Yield each chunk that is needed, with the block it is in."""
+        """Yield each chunk that has to be fetched, with the block it is in; what is at hand is remembered."""
         for path, entry in self.task.plan.writes.items():
+            here: dict[Digest, int] = {}
+            if entry.chunks and not self.task.is_fresh:
+                here = chunks_at_hand(self.task.root, path, {chunk.digest for chunk in entry.chunks})
             position = 0
             for chunk in chunks_of(entry):
                 block, offset = self.task.places[chunk.digest]
-                yield block, _Want(self, path, entry, chunk, offset=offset, position=position)
+                want = _Want(self, path, entry, chunk, offset=offset, position=position)
+                if chunk.digest in here:
+                    self._at_hand.setdefault(path, []).append((block, want, here[chunk.digest]))
+                else:
+                    yield block, want
                 position += chunk.size_bytes
 
     def begin(self) -> None:
@@ -127,25 +140,98 @@ class _Run:
             self.done.note(path, self._writer.write(path, entry.kind, data, entry.digest))
             return
         if path not in self._large:
-            positions: set[int] = set()
-            position = 0
-            for chunk in entry.chunks:
-                positions.add(position)
-                position += chunk.size_bytes
-            self._large[path] = (self._writer.begin(path, entry.kind, entry.size_bytes), positions)
-        file, missing = self._large[path]
+            self._start(path, entry)
+        self._put(want, data)
+
+    def end(self) -> None:
+        """Write the large files of which everything is at hand; what turns out not to be is in `late` afterwards."""
+        self.begin()
+        for path, wants in list(self._at_hand.items()):
+            self._start(path, wants[0][1].entry)
+
+    def _start(self, path: TreePath, entry: Entry) -> None:
+        """Begin the large file *path* with those of its chunks that are at hand."""
+        positions: set[int] = set()
+        position = 0
+        for chunk in entry.chunks:
+            positions.add(position)
+            position += chunk.size_bytes
+        self._large[path] = (self._writer.begin(path, entry.kind, entry.size_bytes), positions)
+        wants = self._at_hand.pop(path, [])
+        for (block, want, _), data in zip(wants, self._slices(path, wants), strict=True):
+            if digest_of(data) == want.chunk.digest:
+                self._put(want, data)
+            else:
+                self.late.append((block, want))
+
+    def _slices(self, path: TreePath, wants: list[tuple[Block, _Want, int]]) -> Iterator[bytes]:
+        """Read what is at hand of *path*; nothing where it is not there any more."""
+        unread = len(wants)
+        with suppress(OSError), open_at_hand(self.task.root, path) as handle:
+            for _, want, offset in wants:
+                data = os.pread(handle, want.chunk.size_bytes, offset)  # type: ignore[attr-defined,unused-ignore] # not on Windows
+                unread -= 1
+                yield data
+        yield from [b""] * unread
+
+    def _put(self, want: _Want, data: bytes) -> None:
+        file, missing = self._large[want.path]
         file.write_at(want.position, data)
         missing.discard(want.position)
         if not missing:
-            del self._large[path]
-            self.done.note(path, file.finish(entry.digest))
+            del self._large[want.path]
+            self.done.note(want.path, file.finish(want.entry.digest))
 
 
 def carry_out(
-    tasks: list[Task], memory: MachineMemory, objects: ObjectReader, rescue: RescueFolder, progress: ProgressListener
+    tasks: list[Task],
+    *,
+    memory: MachineMemory,
+    objects: ObjectReader,
+    rescue: RescueFolder,
+    progress: ProgressListener,
+    after_crash: bool,
 ) -> dict[str, Done]:
-    """Fetch and write everything; all trees together, so that one round of requests serves them all."""
+    """Fetch and write everything; all trees together, so that one round of requests serves them all.
+
+    With *after_crash* the temporary files of a killed run are removed from the trees, whether its notes are there or not.
+    """
     stagings: dict[str, Path] = {}
+    try:
+        runs = _carry_out(
+            tasks,
+            stagings,
+            memory=memory,
+            objects=objects,
+            rescue=rescue,
+            progress=progress,
+            after_crash=after_crash,
+        )
+        for task in tasks:
+            if task.is_fresh:
+                # From here until the state is recorded nothing else says that the tree is ours.
+                memory.note_begun(task.repo, _pack_begun(task.plan, None))
+                put_in_place(stagings[task.repo], task.root)
+    except BaseException:
+        # The room is given back at once; if even that fails, the next run does it.
+        with suppress(SyncError):
+            for task in tasks:
+                if task.is_fresh:
+                    sweep_staging(task.root)
+        raise
+    return {run.task.repo: run.done for run in runs}
+
+
+def _carry_out(
+    tasks: list[Task],
+    stagings: dict[str, Path],
+    *,
+    memory: MachineMemory,
+    objects: ObjectReader,
+    rescue: RescueFolder,
+    progress: ProgressListener,
+    after_crash: bool,
+) -> list[_Run]:
     with ExitStack() as stack:
         runs = []
         for task in tasks:
@@ -158,13 +244,10 @@ def carry_out(
                 memory.note_begun(task.repo, _pack_begun(task.plan, parse_begun(before)))
             writer = TreeWriter(root, ours=_ours(task.plan), rescue=rescue, repo=task.repo, fresh=task.is_fresh)
             runs.append(_Run(task, stack.enter_context(writer)))
-            if not task.is_fresh and before is not None:
+            if not task.is_fresh and (after_crash or before is not None):
                 writer.sweep()
         _write(runs, objects, progress)
-    for task in tasks:
-        if task.is_fresh:
-            put_in_place(stagings[task.repo], task.root)
-    return {run.task.repo: run.done for run in runs}
+        return runs
 
 
 def _ours(plan: Plan) -> Callable[[TreePath], frozenset[Known]]:
@@ -177,6 +260,19 @@ def _write(runs: list[_Run], objects: ObjectReader, progress: ProgressListener) 
     for run in runs:
         for block, want in run.wants():
             wants.setdefault(block, []).append(want)
+    _fetch(wants, runs, objects, progress)
+    late: dict[Block, list[_Want]] = {}
+    for run in runs:
+        run.end()
+        for block, want in run.late:
+            late.setdefault(block, []).append(want)
+    _fetch(late, runs, objects, progress)
+
+
+def _fetch(
+    wants: dict[Block, list[_Want]], runs: list[_Run], objects: ObjectReader, progress: ProgressListener
+) -> None:
+    """Fetch blocks and hand out their chunks."""
     total = sum(len(run.task.plan.writes) for run in runs)
     for block, plain in _opened(wants, objects):
         for want in wants[block]:
@@ -185,8 +281,6 @@ def _write(runs: list[_Run], objects: ObjectReader, progress: ProgressListener) 
                 want, take_chunk(plain, want.offset, want.chunk, f"content of {want.run.task.repo}/{want.path}")
             )
         progress(Progress(phase="write", done=sum(len(run.done.written) for run in runs), total=total, unit="files"))
-    for run in runs:
-        run.begin()
 
 
 def _opened(wants: Iterable[Block], objects: ObjectReader) -> Iterator[tuple[Block, bytes]]:
@@ -203,7 +297,8 @@ def _pack_begun(plan: Plan, before: dict[TreePath, frozenset[Known]] | None) -> 
     # What is removed is not as it was either: it may have to come back.
     rows += [(path, *known) for path in plan.removes for known in plan.ours[path]]
     rows += [(path, *known) for path, states in (before or {}).items() for known in states]
-    return wire.pack(rows)
+    body = wire.pack(rows)
+    return xxhash.xxh3_64_digest(body) + body
 
 
 def parse_begun(data: bytes | None) -> dict[TreePath, frozenset[Known]] | None:
@@ -215,10 +310,15 @@ def parse_begun(data: bytes | None) -> dict[TreePath, frozenset[Known]] | None:
     Returns:
         Nothing where there is no note; ``None`` if it is damaged, so that the run may have touched anything.
     """
+    if data is None:
+        return {}
     what = "the note of an unfinished run"
     found: dict[TreePath, set[Known]] = {}
+    body = data[8:]
+    if data[:8] != xxhash.xxh3_64_digest(body):
+        return None
     try:
-        for item in wire.rows(wire.unpack(data, what), what) if data else ():
+        for item in wire.rows(wire.unpack(body, what), what):
             path, kind, digest = wire.row(item, 3, what)
             known = Known(FileKind(wire.uint(kind, what, most=max(FileKind))), wire.digest(digest, what))
             found.setdefault(wire.path(path, what), set()).add(known)

@@ -17,7 +17,7 @@ from synccore.errors import IntegrityError
 from synccore.head import Head, RepoHead, decode_head
 from synccore.journal import Change, Delta, decode_delta
 from synccore.keys import head_key
-from synccore.manifest import Manifest
+from synccore.manifest import Manifest, refuse_file_above_file
 from synccore.places import ObjectRef, Place
 from synccore.plan import plan_from_deltas, plan_from_trees
 from synccore.progress import ProgressListener
@@ -25,9 +25,11 @@ from synccore.provenance import SnapshotId
 from synccore.pullreport import PullOutcome, PullReport, RepoPull, unchanged
 from synccore.repository import ObjectReader, StoredManifest, checked_manifest
 from synccore.trees import EMPTY_TREE, chain, changes_above, follow
+from synccore.worktree.aftermath import unsettled
 from synccore.worktree.lock import TreeLock
 from synccore.worktree.machine import MachineMemory, State, TreeState
 from synccore.worktree.rescue import RescueFolder
+from synccore.worktree.staging import sweep_all_staging
 
 # Past this the kept deltas are replaced by a listing, so that reading them stays cheap.
 _MAX_DELTA_BYTES = 2**20
@@ -64,6 +66,7 @@ def catch_up(
     with TreeLock(memory.lock_path, now_ns=now_ns).held(lock_wait_seconds) as lock:
         if lock.after_crash:
             memory.sweep()
+            sweep_all_staging(home)
         state = memory.load(identity)
         if state.version != was.version:
             # Another process was at work while we waited: what we were told may be older than what it has written.
@@ -75,7 +78,14 @@ def catch_up(
         objects = ObjectReader(backend, user)
         tasks = _tasks(home, head, state, memory, objects)
         before_writing()
-        done = carry_out(tasks, memory, objects, RescueFolder(home, now_ns=now_ns), progress)
+        done = carry_out(
+            tasks,
+            memory=memory,
+            objects=objects,
+            rescue=RescueFolder(home, now_ns=now_ns),
+            progress=progress,
+            after_crash=lock.after_crash,
+        )
         trees = {**_stopped(state, head, home), **{task.repo: _remember(task, memory, state) for task in tasks}}
         after = State(store=identity, version=found.version, trees={**_confirmed(state, head), **trees})
         memory.store(after)
@@ -105,6 +115,8 @@ def _line(repo: str, after: State, before: State, done: dict[str, Done]) -> Repo
     if repo not in done:
         return line
     what = done[repo]
+    if repo in before.trees and not (what.written or what.removed) and line.snapshot == before.trees[repo].snapshot:
+        return line
     return replace(
         line,
         outcome=PullOutcome.UPDATED if repo in before.trees else PullOutcome.CREATED,
@@ -118,11 +130,19 @@ def _line(repo: str, after: State, before: State, done: dict[str, Done]) -> Repo
 
 
 def _tasks(home: Path, head: Head, state: State, memory: MachineMemory, objects: ObjectReader) -> list[Task]:
-    """Plan every tree that is not what the head names; the listings that are needed come in one round."""
+    """Plan every tree that is not what the head names; the listings that are needed come in one round.
+
+    One that an unfinished run was at is none, though its last recorded state may be the very one that the head names again.
+    """
+    unfinished = memory.unfinished()
     moved = {
         repo: at
         for repo, at in head.repos.items()
-        if repo not in state.trees or state.trees[repo].snapshot != at.snapshot or not (home / repo).is_dir()
+        if repo not in state.trees
+        or state.trees[repo].snapshot != at.snapshot
+        or state.is_after_restart
+        or repo in unfinished
+        or not (home / repo).is_dir()
     }
     here = _Here(home, head, state, memory)
     planned = {repo: _task_by_deltas(repo, at, here) for repo, at in moved.items()}
@@ -144,6 +164,8 @@ class _Here:
 def _task_by_deltas(repo: str, at: RepoHead, here: _Here) -> Task | None:
     """Plan along the journal; ``None`` if it does not lead here from what this machine has."""
     root, tree = here.home / repo, here.state.trees.get(repo)
+    if here.state.is_after_restart:
+        return None
     if tree is None or not root.is_dir() or tree.delta_bytes > _MAX_DELTA_BYTES or here.memory.begun(repo) is not None:
         return None
     changes = chain(here.head.records, repo, tree.snapshot, at.snapshot)
@@ -152,11 +174,14 @@ def _task_by_deltas(repo: str, at: RepoHead, here: _Here) -> Task | None:
     deltas = [decode_delta(change, f"a record of {repo} in the head") for change in changes]
     if any(delta.manifest is not None for delta in deltas):
         return None
+    plan = plan_from_deltas(deltas)
+    # Of what the deltas do not name nothing is known here: if a file of that is to be a directory, it is saved as an edit is.
+    refuse_file_above_file(plan.writes, f"what the records say of {repo} in the head")
     return Task(
         repo=repo,
         root=root,
         target=at,
-        plan=plan_from_deltas(deltas),
+        plan=plan,
         places=_places(deltas),
         is_fresh=False,
         manifest=None,
@@ -181,6 +206,10 @@ def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectR
     begun = {} if is_fresh else parse_begun(here.memory.begun(repo))
     if begun is None:
         begun = dict.fromkeys([*base, *target.tree], frozenset())
+    elif here.state.is_after_restart:
+        # What was cut counts as begun: it is compared, and written again where it is not what it should be.
+        cut = unsettled(root, base, last_heard_ns=here.memory.last_contact_ns())
+        begun = {**dict.fromkeys(cut, frozenset()), **begun}
     return Task(
         repo=repo,
         root=root,

@@ -1,6 +1,6 @@
 """Cutting contents into chunks (docs/format.md, section 4, "Cutting").
 
-Invariant: equal contents are cut equally by every writer; a reader never cuts.
+Invariant: equal contents are cut equally by every writer; no reader needs to cut, though it may, to find what it has.
 """
 
 from __future__ import annotations

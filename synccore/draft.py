@@ -17,7 +17,7 @@ from synccore.digest import Digest
 from synccore.fold import fold, needs_folding
 from synccore.gitfacts import GitFacts
 from synccore.head import KEEP_BYTES, WRITE_ID_BYTES, Head, RepoHead
-from synccore.journal import Change, Counts, Delta, Record, encode_change
+from synccore.journal import MAX_DELTA_BYTES, Change, Counts, Delta, Record, encode_change
 from synccore.look import Base, View
 from synccore.manifest import Manifest, Tree, chunks_of
 from synccore.outlet import Outlet
@@ -136,7 +136,7 @@ def draft_head(
     Raises:
         UnplacedError: what was read has to be read again, against the head that is to be replaced.
     """
-    changes, manifests = _changes(repos, outlet, objects)
+    changes, manifests = _changes(repos, outlet)
     sequence = before.sequence + 1 if before else 1
     record = Record(sequence, at_ms, author, tuple(sorted(changes.values(), key=lambda change: change.repo)))
     moved = dict(before.repos) if before else {}
@@ -163,32 +163,37 @@ def next_head(before: Head | None, repos: dict[str, RepoHead], record: Record) -
     )
 
 
-def _changes(
-    repos: list[RepoDraft], outlet: Outlet, objects: ObjectWriter
-) -> tuple[dict[str, Change], dict[str, StoredManifest]]:
+def _changes(repos: list[RepoDraft], outlet: Outlet) -> tuple[dict[str, Change], dict[str, StoredManifest]]:
     """Word the changes as small as they can be: with contents inline, or else listed, or else as manifests."""
     listed = [item for item in repos if not item.is_whole and item.difference_size <= _MAX_LISTED]
     if len(listed) == len(repos) and outlet.held_bytes <= KEEP_BYTES:
         packed = outlet.places()
         changes = {item.repo: item.listed(item.places(item.difference.changed, packed)) for item in repos}
-        if _size(changes) <= KEEP_BYTES:
+        if _size(changes) <= KEEP_BYTES and all(map(_is_readable, changes.values())):
             return changes, {}
     outlet.flush()
     packed = outlet.places()
     changes = {}
     for item in listed:
         needed = item.difference.changed
-        changes[item.repo] = item.listed(outlet.settle(needed, item.places(needed, packed)))
+        change = item.listed(outlet.settle(needed, item.places(needed, packed)))
+        if _is_readable(change):
+            changes[item.repo] = change
     manifests: dict[str, StoredManifest] = {}
     for item in sorted(repos, key=lambda item: -len(changes[item.repo].frame) if item.repo in changes else -KEEP_BYTES):
         if item.repo in changes and _size(changes) <= _MAX_LISTING_BYTES:
             continue
         whole = item.view.tree
         settled = outlet.settle(whole, item.places(whole, packed))
-        manifest = objects.store_manifest(item.view.snapshot, Manifest(item.view.snapshot, whole, settled))
+        manifest = outlet.store_manifest(Manifest(item.view.snapshot, whole, settled))
         manifests[item.repo] = manifest
         changes[item.repo] = item.referring(manifest.ref)
     return changes, manifests
+
+
+def _is_readable(change: Change) -> bool:
+    """Tell whether readers will take *change*: long paths compress well, and what counts for them is the plain size."""
+    return change.plain_bytes <= MAX_DELTA_BYTES
 
 
 def _size(changes: Mapping[str, Change]) -> int:

@@ -11,7 +11,7 @@ from enum import Enum
 
 import zstandard
 
-from synccore.errors import ErrorKind, IntegrityError
+from synccore.errors import ErrorKind, IntegrityError, InvalidInputError
 from synccore.wire import damaged
 
 FORMAT_VERSION = 1
@@ -35,12 +35,21 @@ class ObjectKind(bytes, Enum):
 MAX_PAYLOAD_BYTES = {
     ObjectKind.HEAD: 4 * 2**20,
     ObjectKind.JOURNAL: 16 * 2**20,
-    ObjectKind.MANIFEST: 512 * 2**20,
+    ObjectKind.MANIFEST: 128 * 2**20,
 }
 
 
 def seal(kind: ObjectKind, payload: bytes, *, split: int = 0) -> bytes:
-    """Put *payload* into an envelope; *split* as for `compress`."""
+    """Put *payload* into an envelope; *split* as for `compress`.
+
+    Raises:
+        InvalidInputError: it is larger than readers take.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES[kind]:
+        raise InvalidInputError(
+            ErrorKind.BAD_INPUT,
+            f"a {kind.name.lower()} of {len(payload)} bytes cannot be stored: expected at most {MAX_PAYLOAD_BYTES[kind]}",
+        )
     header = _HEADER.pack(MAGIC, kind.value, FORMAT_VERSION, 0, len(payload), hashlib.sha256(payload).digest())
     return header + compress(payload, split=split)
 

@@ -26,6 +26,7 @@ class ErrorKind(str, Enum):
     NO_CREDENTIALS = "no-credentials"
     BACKEND = "backend"
     UNAVAILABLE = "unavailable"
+    UNREACHABLE = "unreachable"
     DEADLINE = "deadline"
     WORKTREE = "worktree"
     UNSTABLE_FILE = "unstable-file"
@@ -34,6 +35,7 @@ class ErrorKind(str, Enum):
     BAD_PATH = "bad-path"
     BAD_INPUT = "bad-input"
     TREE_TAKEN = "tree-taken"
+    NOT_SAVED = "not-saved"
 
 
 class SyncError(Exception):

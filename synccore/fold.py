@@ -48,10 +48,12 @@ def fold(
         if change.repo in head.repos and record.sequence > head.repos[change.repo].base
     }
     trees = {repo: tree_of(head, repo, load_manifest) for repo in sorted(changed)}
+    for whole in trees.values():
+        outlet.hold_inline(whole.tree, whole.places)
     manifests: dict[str, StoredManifest] = {}
     for repo, whole in trees.items():
         settled = Manifest(whole.snapshot, whole.tree, outlet.settle(whole.tree, whole.places))
-        manifests[repo] = objects.store_manifest(whole.snapshot, settled)
+        manifests[repo] = outlet.store_manifest(settled)
     starts = tuple(Start(name, at.manifest, at.base) for name, at in sorted(head.repos.items()))
     earlier = objects.store_journal(JournalObject(moved, starts, head.earlier)) if moved else head.earlier
     repos = {name: _rebased(at, manifests.get(name), head.sequence) for name, at in head.repos.items()}

@@ -145,7 +145,7 @@ def _parse_repo_row(value: wire.Packed, what: str) -> tuple[str, RepoHead]:
         files=wire.uint(files, what),
         size_bytes=wire.uint(size, what),
         provenance=Provenance(
-            author=author, at_ms=wire.uint(at_ms, what), git=None if git is None else _parse_short_git(git, what)
+            author=author, at_ms=wire.time_ms(at_ms, what), git=None if git is None else _parse_short_git(git, what)
         ),
     )
     return parse_repo(name, what), parsed

@@ -66,7 +66,7 @@ def _records(user: str, backend: Reader) -> Iterator[Record]:
     yield from reversed(at.head.records)
     low = oldest(at.head.records, at.head)
     try:
-        for _, journal in Chain(at.head, ObjectReader(backend, user).load_journal):
+        for _, journal in Chain(user, at.head, ObjectReader(backend, user).load_journal):
             yield from reversed(journal.records)
             low = journal.records[0].sequence
     except IntegrityError as error:

@@ -18,7 +18,7 @@ from synccore.digest import Digest, digest_of
 from synccore.manifest import MAX_WHOLE_CHUNK_BYTES, Chunk, Entry, FileKind
 from synccore.problem import Problem, ProblemKind
 from synccore.treepath import TreePath
-from synccore.windowed import windowed
+from synccore.windowed import windowed, workers
 from synccore.worktree.scan import Unread, UnstableFileError, open_large, read_content
 from synccore.worktree.statcache import Fingerprint
 
@@ -49,12 +49,10 @@ class Intake:
 
     Attributes:
         read: every file read.
-        links: the targets of the links among them.
         problems: what could not be read.
     """
 
     read: list[ReadFile] = field(default_factory=list)
-    links: list[tuple[TreePath, bytes]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -99,14 +97,12 @@ def take_in(root: Path, unread: Iterable[Unread], claims: Claims, into: Intake) 
     if not large and len(small) < _ALONE_BELOW_FILES and sum(_size(item) for item in small) < _ALONE_BELOW_BYTES:
         yield from _merge([_read_batch(root, small, claims)], into)
         return
-    from concurrent.futures import ThreadPoolExecutor
-
-    workers = min(4, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers, thread_name_prefix="intake") as executor:
-        results = windowed(executor, lambda batch: _read_batch(root, batch, claims), _batches(small), count=2 * workers)
+    threads = min(4, os.cpu_count() or 1)
+    with workers(threads, "intake") as executor:
+        results = windowed(executor, lambda batch: _read_batch(root, batch, claims), _batches(small), count=2 * threads)
         yield from _merge(results, into)
         for item in large:
-            yield from _read_large(root, item, claims, into, executor=executor, workers=workers)
+            yield from _read_large(root, item, claims, into, executor=executor, threads=threads)
 
 
 def _size(item: Unread) -> int:
@@ -129,7 +125,6 @@ def _batches(unread: Iterable[Unread]) -> Iterator[list[Unread]]:
 def _merge(results: Iterable[_Batch], into: Intake) -> Iterator[PackedBlock]:
     for result in results:
         into.read += result.intake.read
-        into.links += result.intake.links
         into.problems += result.intake.problems
         if result.block is not None:
             yield result.block
@@ -145,15 +140,13 @@ def _read_batch(root: Path, batch: Iterable[Unread], claims: Claims) -> _Batch:
             intake.problems.append(_problem(item.path, error))
             continue
         intake.read.append(ReadFile(item.path, content.entry, content.found))
-        if content.entry.kind is FileKind.SYMLINK:
-            intake.links.append((item.path, content.data))
         if content.data and claims.claim(content.entry.digest):
             fresh.append((content.entry.digest, content.data))
     return _Batch(intake, pack_block(fresh) if fresh else None)
 
 
 def _read_large(
-    root: Path, item: Unread, claims: Claims, into: Intake, *, executor: Executor, workers: int
+    root: Path, item: Unread, claims: Claims, into: Intake, *, executor: Executor, threads: int
 ) -> Iterator[PackedBlock]:
     """Read one large file, again if it changes meanwhile; what an abandoned attempt has packed stays unreachable."""
     for _ in range(_ATTEMPTS):
@@ -161,7 +154,7 @@ def _read_large(
         try:
             with open_large(root, item) as file:
                 fresh = _claimed(cut(file), claims, chunks)
-                yield from windowed(executor, pack_block, _gathered(fresh), count=workers + 1)
+                yield from windowed(executor, pack_block, _gathered(fresh), count=threads + 1)
                 digest, found = file.finish()
         except UnstableFileError:
             continue

@@ -245,7 +245,7 @@ def _parse_record(value: wire.Packed, what: str) -> Record:
     if sorted(set(repos)) != repos:
         wire.damaged(what, "has a record whose repositories are out of order or twice")
     author = Author(user=wire.text(user, what), host=wire.text(host, what))
-    return Record(wire.uint(sequence, what), wire.uint(at_ms, what), author, parsed)
+    return Record(wire.uint(sequence, what), wire.time_ms(at_ms, what), author, parsed)
 
 
 def _parse_change(value: wire.Packed, what: str) -> Change:

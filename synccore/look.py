@@ -5,24 +5,25 @@ Invariant: looking changes nothing in the tree and nothing in the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from synccore.digest import Digest
-from synccore.errors import ErrorKind, IntegrityError, InvalidInputError
+from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.head import Head
 from synccore.intake import Intake
 from synccore.keys import repo_name
-from synccore.manifest import Entry, Manifest, chunks_of
+from synccore.manifest import Entry, FileKind, Manifest, chunks_of
 from synccore.places import ObjectRef, Place
-from synccore.problem import Problem
+from synccore.problem import Problem, ProblemKind
 from synccore.provenance import Provenance, SnapshotId
 from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
-from synccore.worktree.scan import Scan, Unread, scan
+from synccore.worktree.scan import Scan, Unread, link_notes, scan
 from synccore.worktree.selection import collisions, select
 from synccore.worktree.statcache import Fingerprint, StatCache, load_stat_cache, store_stat_cache
 
@@ -48,7 +49,7 @@ class Look:
     Args:
         source: what to look at.
         cache_path: where its stat cache is kept.
-        now_ns: a clock that is read before the first file is.
+        now_ns: a clock that is read before the first file is, and after the last.
 
     Raises:
         InvalidInputError: the name cannot be, or there is no such directory.
@@ -59,6 +60,7 @@ class Look:
         self.source = source
         self.repo = repo_name(source.repo)
         self._cache_path = cache_path
+        self._now_ns = now_ns
         self._since_ns = now_ns()
         if not source.root.is_dir():
             raise InvalidInputError(
@@ -75,35 +77,35 @@ class Look:
         """Whether every path is as it was at the last look, and no path came or went."""
         return not self.scan.unread and len(self.scan.known) == len(self.cache.tree)
 
-    def to_read(self, base: Base) -> list[Unread]:
-        """Return what has to be read: what the scan could not vouch for, and what it could but *base* does not hold.
+    def unstored(self, base: Base, is_stored: Callable[[Digest], bool]) -> Iterator[Unread]:
+        """Yield what the scan knows and the store has not got: it was read by a look that led to no upload.
 
-        The latter was read by a look whose upload did not come about.
+        Args:
+            base: what the head has of this tree; if that is the last look, there is nothing.
+            is_stored: tells of a chunk whether any tree of the head has it.
         """
-        unread = list(self.scan.unread)
-        if base.snapshot != self.cache.snapshot:
-            stored = base.digests
-            unread += [
-                Unread(path, entry.kind, found)
-                for path, (found, entry) in self.scan.known.items()
-                if any(chunk.digest not in stored for chunk in chunks_of(entry))
-            ]
-            unread.sort()
-        return unread
+        if base.snapshot == self.cache.snapshot:
+            return
+        for path, (found, entry) in self.scan.known.items():
+            if not all(is_stored(chunk.digest) for chunk in chunks_of(entry)):
+                yield Unread(path, entry.kind, found)
 
     def finish(self, intake: Intake) -> View:
         """Put together what the scan knew and what *intake* has read, and keep it for the next look."""
         if self.is_as_cached and not intake.read:
-            return View(tree=self.cache.tree, snapshot=self.cache.snapshot, notes=())
+            return View(tree=self.cache.tree, snapshot=self.cache.snapshot)
         found: dict[TreePath, tuple[Fingerprint, Entry]] = dict(self.scan.known)
         found.update((item.path, (item.found, item.entry)) for item in intake.read)
         paths = sorted(found)
         tree = {path: found[path][1] for path in paths}
         snapshot = self.cache.snapshot if tree == self.cache.tree else snapshot_id(tree)
         cache = StatCache(tree, tuple([found[path][0] for path in paths]), snapshot)
-        store_stat_cache(self._cache_path, self.source.root, cache, read_from_ns=self._since_ns)
-        notes = () if tree.keys() == self.cache.tree.keys() else collisions(paths)
-        return View(tree=tree, snapshot=snapshot, notes=notes)
+        # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
+        with suppress(WorktreeError):
+            store_stat_cache(
+                self._cache_path, self.source.root, cache, read_from_ns=self._since_ns, read_until_ns=self._now_ns()
+            )
+        return View(tree=tree, snapshot=snapshot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +115,10 @@ class View:
     Attributes:
         tree: the entries, in path order.
         snapshot: their id.
-        notes: what the user should know about paths that take part.
     """
 
     tree: dict[TreePath, Entry]
     snapshot: SnapshotId
-    notes: tuple[Problem, ...]
 
 
 class Base:
@@ -186,3 +186,24 @@ class Base:
             if self._may_be_lost:
                 return EMPTY_TREE
             raise
+
+
+def surprises(root: Path, view: View, base: Base) -> tuple[Problem, ...]:
+    """Name what an upload of *view* would bring that may surprise: no file at all, links that leave the tree, names that collide.
+
+    What the head has already is not named again. An earlier look makes no difference, whether or not it led to an upload.
+
+    Args:
+        root: where the tree is; the links are read there once more.
+        view: what would be uploaded.
+        base: what the head has.
+    """
+    if view.snapshot == base.snapshot:
+        return ()
+    if not view.tree:
+        return (Problem(ProblemKind.EMPTY_TREE, str(root), "has no file that takes part: is this the right folder?"),)
+    before = base.tree
+    links = [path for path, entry in view.tree.items() if entry.kind is FileKind.SYMLINK and before.get(path) != entry]
+    colliding = () if view.tree.keys() == before.keys() else collisions(view.tree)
+    known = collisions(before) if colliding else ()
+    return link_notes(root, links) + tuple(problem for problem in colliding if problem not in known)

@@ -18,6 +18,11 @@ from synccore.treepath import TreePath
 
 MAX_WHOLE_CHUNK_BYTES = 2**20
 MAX_BLOCK_PLAIN_BYTES = 2 * 2**20
+MAX_LINK_BYTES = 4096
+
+# What does not compress grows a little when it is put into a frame.
+MAX_BLOCK_STORED_BYTES = MAX_BLOCK_PLAIN_BYTES + 64 * 2**10
+MAX_BUNDLE_BYTES = 128 * 2**20
 
 
 class FileKind(IntEnum):
@@ -157,6 +162,8 @@ def parse_tree(value: wire.Packed, what: str) -> dict[TreePath, Entry]:
         if not entry.size_bytes and entry.digest != _EMPTY_DIGEST:
             # No chunk of it will be fetched, so that nothing else would notice.
             wire.damaged(what, f"has an empty entry with the digest of another content at {path!r}")
+        if entry.kind is FileKind.SYMLINK and not 0 < entry.size_bytes <= MAX_LINK_BYTES:
+            wire.damaged(what, f"has a link whose target has {entry.size_bytes} bytes at {path!r}")
     return dict(zip(paths, entries, strict=True))
 
 
@@ -227,7 +234,9 @@ def parse_places(value: wire.Packed, tree: Tree, inline: bytes, what: str) -> di
     """
     bundles_part, blocks_part, at_part = wire.row(value, 3, what)
     bundles = [parse_object_ref(item, what) for item in wire.rows(bundles_part, what)]
-    blocks = [_parse_block(item, bundles, inline, what) for item in wire.rows(blocks_part, what)]
+    if any(bundle.size_bytes > MAX_BUNDLE_BYTES for bundle in bundles):
+        wire.damaged(what, f"names a bundle of more than {MAX_BUNDLE_BYTES} bytes")
+    blocks = _parse_blocks(blocks_part, bundles, inline, what)
     at = wire.uints(at_part, what)
     chunks = [chunk for entry in tree.values() for chunk in chunks_of(entry)]
     if len(at) != 2 * len(chunks):
@@ -250,15 +259,25 @@ def parse_object_ref(value: wire.Packed, what: str) -> ObjectRef:
     return ObjectRef(wire.digest(digest, what), wire.uint(size, what))
 
 
-def _parse_block(value: wire.Packed, bundles: list[ObjectRef], inline: bytes, what: str) -> Block:
-    numbers = wire.uints(wire.row(value, 5, what), what)
-    bundle, offset, stored, plain, checksum = numbers
-    if plain > MAX_BLOCK_PLAIN_BYTES:
-        wire.damaged(what, f"has a block of {plain} bytes, more than {MAX_BLOCK_PLAIN_BYTES}")
-    if bundle == 0:
-        if offset + stored > len(inline):
-            wire.damaged(what, "has an inline block that ends beyond its bytes")
-        return InlineBlock(inline[offset : offset + stored], plain, checksum)
-    if bundle > len(bundles) or offset + stored > bundles[bundle - 1].size_bytes:
-        wire.damaged(what, "has a block outside of the bundles that it names")
-    return StoredBlock(bundles[bundle - 1], offset, stored, plain, checksum)
+def _parse_blocks(value: wire.Packed, bundles: list[ObjectRef], inline: bytes, what: str) -> list[Block]:
+    blocks: list[Block] = []
+    inline_end = 0
+    for item in wire.rows(value, what):
+        bundle, offset, stored, plain, checksum = wire.uints(wire.row(item, 5, what), what)
+        if plain > MAX_BLOCK_PLAIN_BYTES or stored > MAX_BLOCK_STORED_BYTES:
+            wire.damaged(what, f"has a block of {plain} bytes, stored in {stored}, more than {MAX_BLOCK_PLAIN_BYTES}")
+        if bundle > 0:
+            if bundle > len(bundles) or offset + stored > bundles[bundle - 1].size_bytes:
+                wire.damaged(what, "has a block outside of the bundles that it names")
+            blocks.append(StoredBlock(bundles[bundle - 1], offset, stored, plain, checksum))
+            continue
+        # Each is a copy of its bytes: if they could overlap, a delta of 4 MiB would take up many gigabytes.
+        if offset != inline_end or offset + stored > len(inline):
+            wire.damaged(
+                what, "has an inline block that does not stand behind the one before, or ends beyond its bytes"
+            )
+        inline_end += stored
+        blocks.append(InlineBlock(inline[offset:inline_end], plain, checksum))
+    if inline_end != len(inline):
+        wire.damaged(what, "has inline bytes that belong to no block")
+    return blocks

@@ -21,9 +21,9 @@ from synccore.bundle import (
     take_chunk,
 )
 from synccore.digest import Digest
-from synccore.manifest import Chunk, Tree, chunks_of
+from synccore.manifest import Chunk, Manifest, Tree, chunks_of
 from synccore.places import InlineBlock, ObjectRef, Place, Places
-from synccore.repository import ObjectWriter
+from synccore.repository import ObjectWriter, StoredManifest
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -57,7 +57,9 @@ class Outlet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=kind is not None)
+            # An interrupt waits for nothing, as in `synccore.windowed.workers`.
+            is_interrupt = kind is not None and issubclass(kind, KeyboardInterrupt)
+            self._executor.shutdown(wait=not is_interrupt, cancel_futures=kind is not None)
 
     @property
     def held_bytes(self) -> int:
@@ -87,8 +89,13 @@ class Outlet:
         if self._held:
             self._send()
 
-    def soon(self, work: Callable[[], object]) -> None:
-        """Do *work*, such as storing a manifest, beside the bundles."""
+    def store_manifest(self, manifest: Manifest) -> StoredManifest:
+        """Send a manifest, beside the bundles."""
+        stored = StoredManifest.of(manifest)
+        self._soon(lambda: self._objects.store_manifest(stored))
+        return stored
+
+    def _soon(self, work: Callable[[], object]) -> None:
         if self._executor is None:
             from concurrent.futures import ThreadPoolExecutor
 
@@ -105,17 +112,22 @@ class Outlet:
             self._flying.popleft().result()
 
     def settle(self, tree: Tree, places: Places) -> dict[Digest, Place]:
-        """Return *places* for the chunks of *tree* so that none is inline, putting those that are into blocks of ours.
-
-        What was inline is held afterwards, so the caller flushes before it relies on the result of `places`.
-        """
-        chunks = {chunk.digest: chunk for entry in tree.values() for chunk in chunks_of(entry)}
-        mine = self.places()
-        settled = {digest: places[digest] for digest in chunks if digest not in mine}
-        inline = [chunks[digest] for digest, place in settled.items() if isinstance(place.block, InlineBlock)]
-        self.add(_repacked(inline, places))
+        """Return *places* for the chunks of *tree* so that none is inline, putting those that are into bundles of ours."""
+        self.hold_inline(tree, places)
         self.flush()
-        return {**settled, **{digest: place for digest, place in self._stored.items() if digest in chunks}}
+        chunks = [chunk.digest for entry in tree.values() for chunk in chunks_of(entry)]
+        return {digest: self._stored[digest] if digest in self._stored else places[digest] for digest in chunks}
+
+    def hold_inline(self, tree: Tree, places: Places) -> None:
+        """Take the chunks of *tree* that are inline by *places*; of several trees, so that they share their bundles."""
+        mine = self.places()
+        chunks = {chunk.digest: chunk for entry in tree.values() for chunk in chunks_of(entry)}
+        inline = [
+            chunk
+            for digest, chunk in chunks.items()
+            if digest not in mine and isinstance(places[digest].block, InlineBlock)
+        ]
+        self.add(_repacked(inline, places))
 
     def _send(self) -> None:
         bundle = build_bundle([*self._held, nonce_block()])
@@ -124,7 +136,7 @@ class Outlet:
         self._sent.append(bundle.ref)
         while len(self._flying) >= _FLYING:
             self._flying.popleft().result()
-        self.soon(lambda: self._objects.store_bundle(bundle))
+        self._soon(lambda: self._objects.store_bundle(bundle))
 
 
 def _repacked(chunks: Iterable[Chunk], places: Places) -> Iterator[PackedBlock]:

@@ -15,6 +15,7 @@ from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError
 from synccore.head import Head
 from synccore.journal import Change, JournalObject, Record, Start, decode_delta
+from synccore.keys import journal_key
 from synccore.manifest import Entry, Manifest, Tree
 from synccore.places import ObjectRef, Place
 from synccore.provenance import SnapshotId
@@ -23,12 +24,13 @@ from synccore.treepath import TreePath
 
 
 class Chain:
-    """The journal objects below *head*, newest first, each loaded when it is first asked for and then kept.
+    """The journal objects of *user* below *head*, newest first, each loaded when it is first asked for and then kept.
 
     Iterating raises `IntegrityError` at an object that cannot be loaded, or does not continue the one above it.
     """
 
-    def __init__(self, head: Head, load: Callable[[ObjectRef], JournalObject]) -> None:
+    def __init__(self, user: str, head: Head, load: Callable[[ObjectRef], JournalObject]) -> None:
+        self._user = user
         self._load = load
         self._loaded: list[tuple[ObjectRef, JournalObject]] = []
         self._next = head.earlier
@@ -48,10 +50,11 @@ class Chain:
         ref, journal = self._next, self._load(self._next)
         if not journal.records or journal.records[-1].sequence != self._low - 1:
             found = journal.records[-1].sequence if journal.records else "none"
+            key = journal_key(self._user, ref.digest)
             raise IntegrityError(
                 ErrorKind.DAMAGED_OBJECT,
-                f"journal object {ref.digest.hex()} ends at record {found}, expected {self._low - 1}",
-                object=ref.digest.hex(),
+                f"journal object {key} ends at record {found}, expected {self._low - 1}, where those after it begin",
+                object=key,
             )
         self._loaded.append((ref, journal))
         self._low = journal.records[0].sequence

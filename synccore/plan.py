@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from synccore.diff import diff
 from synccore.journal import Delta, Known, known_of
@@ -44,8 +44,18 @@ class Verdict(str, Enum):
     SAVE_THEN_REPLACE = "save-then-replace"
 
 
-def judge(found: Known | None, ours: Collection[Known], wanted: Known | None) -> Verdict:
-    """Decide about one path.
+class Foreign(Enum):
+    """The type of `FOREIGN`, its one member."""
+
+    FOREIGN = "foreign"
+
+
+FOREIGN: Final = Foreign.FOREIGN
+"""What is found at a path and is none of the contents that it was compared with, whatever else it may be."""
+
+
+def judge(found: Known | Foreign | None, ours: Collection[Known], wanted: Known | None) -> Verdict:
+    """Decide about one path; the only place where it is decided that something goes without being saved.
 
     Args:
         found: what stands there now; ``None`` for nothing.

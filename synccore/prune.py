@@ -141,7 +141,7 @@ def _choose(user: str, backend: Writer, at: HeadAt, keep: Retention, *, dry_run:
     now_seconds = backend.now_seconds()
     listed = list(backend.keys(user_prefix(user)))
     objects = ObjectReader(backend, user)
-    journals = Chain(at.head, objects.load_journal)
+    journals = Chain(user, at.head, objects.load_journal)
     stored = {line.key: line.modified_seconds for line in listed}
     horizon = _horizon(
         user, at.head, journals, keep.records, lambda key: now_seconds - stored.get(key, now_seconds) > keep.seconds

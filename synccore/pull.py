@@ -59,7 +59,8 @@ def pull(
     identity = f"{store} {user}"
     state = memory.load(identity)
     trees = state.kept(home)
-    known = state.version if all((home / repo).is_dir() for repo in trees) else None
+    is_whole = not state.is_after_restart and all((home / repo).is_dir() for repo in trees)
+    known = state.version if is_whole else None
     try:
         found = backend.get(head_key(user), unless=known)
     except NotFoundError as error:

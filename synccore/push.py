@@ -6,17 +6,20 @@ changed nothing that a reader can see.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
 from synccore.diff import diff
+from synccore.digest import Digest
 from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
 from synccore.intake import Claims, Intake, take_in
 from synccore.journal import Counts
-from synccore.look import Base, Look, Source, View
+from synccore.look import Base, Look, Source, View, surprises
 from synccore.outlet import Outlet
 from synccore.problem import Problem, ProblemKind
 from synccore.progress import Progress, ProgressListener, ignore_progress
@@ -24,8 +27,6 @@ from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt, NoHead, move_head
 from synccore.store import Store
 from synccore.worktree.laptop import Seen
-from synccore.worktree.lock import TreeLock
-from synccore.worktree.scan import link_notes
 from synccore.worktree.selection import git_facts
 
 _GUARD_FILES = 100
@@ -117,7 +118,7 @@ def push(
     repeated = {source.repo for source in sources if sum(other.repo == source.repo for other in sources) > 1}
     if repeated:
         raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
-    with TreeLock(store.state.lock_path).held(_LOCK_WAIT_SECONDS):
+    with store.state.alone(_LOCK_WAIT_SECONDS):
         seen = store.state.seen()
         at = seen.at if seen is not None and not repair else store.read_head()
         for _ in range(_READ_ATTEMPTS):
@@ -175,10 +176,8 @@ def _guard_deletions(look: Look, base: Base) -> None:
         WorktreeError: `DELETION_GUARD`.
     """
     before = len(base.tree)
-    if look.is_as_cached or not before:
-        return
     now = len(look.scan.known) + len(look.scan.unread)
-    if not now or (before >= _GUARD_FILES and now < _GUARD_SHARE * before):
+    if (before and not now) or (before >= _GUARD_FILES and now < _GUARD_SHARE * before):
         raise WorktreeError(
             ErrorKind.DELETION_GUARD,
             f"repository {look.repo}: {look.source.root} has {now} files now, of {before} that the store has",
@@ -193,13 +192,19 @@ def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: Progre
     Raises:
         WorktreeError: `PROBLEMS`: a file could not be read; everything else was, and is remembered.
     """
-    claims = Claims(lambda digest: any(digest in base.digests for base in bases))
+
+    def is_stored(digest: Digest) -> bool:
+        return any(digest in base.digests for base in bases)
+
+    claims = Claims(is_stored)
     items = []
     unreadable: list[tuple[str, Problem]] = []
-    unread = [look.to_read(base) for look, base in zip(looks, bases, strict=True)]
+    unread = [
+        sorted([*look.scan.unread, *look.unstored(base, is_stored)]) for look, base in zip(looks, bases, strict=True)
+    ]
     total = sum(map(len, unread))
     done = 0
-    for look, to_read in zip(looks, unread, strict=True):
+    for look, base, to_read in zip(looks, bases, unread, strict=True):
         intake = Intake()
         for block in take_in(look.source.root, to_read, claims, intake):
             outlet.add([block])
@@ -208,8 +213,7 @@ def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: Progre
         view = look.finish(intake)
         problems = look.problems + tuple(intake.problems)
         unreadable += [(look.repo, problem) for problem in problems if problem.kind in _BLOCKING]
-        links = link_notes(look.source.root, intake.links)
-        items.append(_Item(look, view, problems + links + view.notes))
+        items.append(_Item(look, view, problems + surprises(look.source.root, view, base)))
     if unreadable:
         repo, first = unreadable[0]
         more = f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
@@ -239,9 +243,8 @@ def _publish(
         UnplacedError: the move of the other was one after which *items* have to be read again.
     """
     for _ in range(_MOVE_ATTEMPTS):
-        if not force:
-            _refuse_unseen(items, bases, seen)
-        pending = _pending(items, bases, repair=repair)
+        unseen = None if force else _unseen(items, bases, seen, store)
+        pending = [] if unseen else _pending(items, bases, repair=repair)
         if pending:
             moved = _move(pending, outlet, store=store, at=at)
             if moved is not None:
@@ -252,6 +255,8 @@ def _publish(
         else:
             newer = store.newer_head(at) if seen is not None and at is seen.at else None
             if newer is None:
+                if unseen is not None:
+                    raise unseen
                 if isinstance(at, HeadAt):
                     _keep_seen(store, seen, at, items)
                 return _report(items, [], folded=False)
@@ -270,10 +275,16 @@ def _moved_too_often(store: Store, times: int) -> ConflictError:
 
 
 def _keep_seen(store: Store, seen: Seen | None, at: HeadAt, items: list[_Item]) -> None:
-    """Remember the head *at*, in which *items* are as they are here; other repositories of it were not compared."""
-    now = Seen(at, {**(seen.snapshots if seen else {}), **{item.look.repo: item.view.snapshot for item in items}})
+    """Remember the head *at*, in which *items* are as they are here; other repositories of it were not compared.
+
+    A disk that refuses this does not make undone what the head says: the next upload finds out anew, and knows its own by
+    what was noted before the head was moved.
+    """
+    here = {item.look.repo: item.view.snapshot for item in items}
+    now = Seen(at, {**(seen.snapshots if seen else {}), **here})
     if now != seen:
-        store.state.keep_seen(now)
+        with suppress(WorktreeError):
+            store.state.keep_seen(now, settled=here)
 
 
 def _move(
@@ -291,35 +302,33 @@ def _move(
     )
     outlet.wait()
     replacing = at.version if isinstance(at, HeadAt) else None
+    store.state.note_sent({item.repo: item.view.snapshot for item in pending})
     try:
-        moved = move_head(store.backend, store.user, draft.head, replacing=replacing)
+        moved = move_head(store.backend, store.user, draft.head, replacing=replacing, patience=store.patience)
     except ConflictError:
         return None
-    for manifest in draft.manifests:
-        store.state.keep_manifest(manifest.ref, manifest.data)
+    with suppress(WorktreeError):  # as in `_keep_seen`
+        for manifest in draft.manifests:
+            store.state.keep_manifest(manifest.ref, manifest.data)
     return draft, moved
 
 
-def _refuse_unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> None:
-    """Stop before a snapshot is replaced that this machine has never had.
-
-    Raises:
-        ConflictError: `UNSEEN_SNAPSHOT`.
-    """
+def _unseen(items: list[_Item], bases: list[Base], seen: Seen | None, store: Store) -> ConflictError | None:
+    """Say what is wrong with replacing a snapshot that this machine has never had; ``None`` if none would be replaced."""
     for item, base in zip(items, bases, strict=True):
         repo, there = item.look.repo, base.snapshot
         known = seen.snapshots.get(repo) if seen is not None else None
-        if there is None or there in (known, item.view.snapshot):
+        if there is None or there in (known, item.view.snapshot) or there in store.state.sent(repo):
             continue
         by = base.provenance
         if by is None:
             continue
         difference = diff(base.tree, item.view.tree)
-        raise ConflictError(
+        return ConflictError(
             ErrorKind.UNSEEN_SNAPSHOT,
             f"repository {repo}: the store has snapshot {there.hex()[:12]}, which {by.author.user} uploaded from "
-            f"{by.author.host} and which this machine has never seen; this upload would replace "
-            f"{len(difference.was)} files of it, delete {len(difference.removed)} "
+            f"{by.author.host} at {_utc(by.at_ms)} and which this machine has never seen; this upload would replace "
+            f"{len(difference.was)} of its files, delete {len(difference.removed)} "
             f"and add {len(difference.changed) - len(difference.was)}",
             repo=repo,
             snapshot=there.hex(),
@@ -327,6 +336,11 @@ def _refuse_unseen(items: list[_Item], bases: list[Base], seen: Seen | None) -> 
             host=by.author.host,
             at_ms=by.at_ms,
         )
+    return None
+
+
+def _utc(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_ms // 1000))
 
 
 def _pending(items: list[_Item], bases: list[Base], *, repair: bool) -> list[RepoDraft]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from synccore.backends.base import Reader, Unchanged, Version, Writer
-from synccore.errors import ErrorKind, NotFoundError, SyncError, UnavailableError
+from synccore.backends.patience import USUAL, Patience
+from synccore.errors import ConflictError, ErrorKind, NotFoundError, SyncError, UnavailableError
 from synccore.head import Head, decode_head, encode_head
-from synccore.keys import head_key
+from synccore.journal import JournalObject, decode_journal
+from synccore.keys import Key, head_key, journal_key
+from synccore.places import ObjectRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,14 @@ def read_head(backend: Reader, user: str, *, unless: Version | None = None) -> H
     return HeadAt(decode_head(found.data, f"head {key}"), found.data, found.version)
 
 
-def move_head(backend: Writer, user: str, head: Head, *, replacing: Version | None) -> HeadAt:
+def move_head(
+    backend: Writer, user: str, head: Head, *, replacing: Version | None, patience: Patience = USUAL
+) -> HeadAt:
     """Put *head* in the place of the version *replacing*; ``None`` means that there must be none: one conditional put.
 
-    When the answer is lost the head is read back: its write id tells whether the put has landed.
+    When the answer is lost the head is read back: its write id, or its newest record in the history of whatever stands
+    there by then, tells whether the put has landed. While the head is as it was, the put is sent again, as often as
+    *patience* allows: each is guarded by the same version, so that only one of them can land, however late.
 
     Raises:
         ConflictError: somebody else moved the head first; nothing changed.
@@ -65,27 +72,78 @@ def move_head(backend: Writer, user: str, head: Head, *, replacing: Version | No
     """
     key = head_key(user)
     data = encode_head(head)
-    try:
-        return HeadAt(head, data, backend.put(key, data, replacing=replacing))
-    except UnavailableError as error:
-        if not error.facts.get("ambiguous"):
-            raise
-        landed = _landed(backend, user, head, error)
-        if landed is not None:
-            return landed
-        # The put is guarded by the version, so sending it again cannot land twice.
-        return HeadAt(head, data, backend.put(key, data, replacing=replacing))
+    doubt: UnavailableError | None = None
+    pauses = patience.pauses()
+    while True:
+        try:
+            return HeadAt(head, data, backend.put(key, data, replacing=replacing))
+        except (ConflictError, UnavailableError) as error:
+            doubt = _doubt(error) or doubt
+            if doubt is None:
+                raise
+        # RACE: a put that was sent before may land between this look and the next put, which then is refused; that is why a
+        # refusal after a doubt is looked into as well.
+        found = _read_back(backend, user, doubt)
+        if replacing == (found.version if isinstance(found, HeadAt) else None):
+            if not next(pauses):
+                raise doubt
+        elif isinstance(found, HeadAt) and _has_landed(backend, user, head, found.head, doubt):
+            return found
+        else:
+            raise _moved_on(key, replacing) from doubt
 
 
-def _landed(backend: Writer, user: str, head: Head, lost: UnavailableError) -> HeadAt | None:
-    """Find out what became of a put whose answer was lost; ``None`` if the head is as it was before."""
+def _doubt(error: SyncError) -> UnavailableError | None:
+    """Return what is to be said if nobody finds out whether the put that failed with *error* has landed after all."""
+    if not error.facts.get("ambiguous"):
+        return None
+    if isinstance(error, UnavailableError):
+        return error
+    message = f"{error.message}; what an earlier try of the same put has done is not known"
+    return UnavailableError(ErrorKind.UNAVAILABLE, message, **error.facts)
+
+
+def _read_back(backend: Writer, user: str, doubt: UnavailableError) -> HeadAt | NoHead:
     try:
         found = read_head(backend, user)
     except SyncError as error:
-        raise lost from error
-    if isinstance(found, HeadAt) and found.head.write_id == head.write_id:
-        return found
-    # RACE: a head that another writer has put on top of ours in this instant is in its records, not in its write id.
-    if isinstance(found, HeadAt) and head.records and head.records[-1] in found.head.records:
-        return found
-    return None
+        raise doubt from error
+    assert not isinstance(found, Unchanged)  # noqa: S101 - no condition was given
+    return found
+
+
+def _has_landed(backend: Writer, user: str, head: Head, found: Head, doubt: UnavailableError) -> bool:
+    """Tell whether *found* is *head*, or was put on top of it by somebody who was quick.
+
+    Raises:
+        UnavailableError: *doubt*, where the history that would tell cannot be read.
+    """
+    if found.write_id == head.write_id:
+        return True
+    mine = head.records[-1]
+    records, earlier = found.records, found.earlier
+    try:
+        while earlier is not None and records and records[0].sequence > mine.sequence:
+            journal = _journal(backend, user, earlier)
+            records, earlier = journal.records, journal.earlier
+    except SyncError as error:
+        raise doubt from error
+    # The horizon tells of a head that was put without a record of its own.
+    return mine in records and found.horizon >= head.horizon
+
+
+def _journal(backend: Writer, user: str, ref: ObjectRef) -> JournalObject:
+    key = journal_key(user, ref.digest)
+    found = backend.get(key)
+    assert not isinstance(found, Unchanged)  # noqa: S101 - no condition was given
+    return decode_journal(found.data, f"journal object {key}")
+
+
+def _moved_on(key: Key, replacing: Version | None) -> ConflictError:
+    expected = "there to be none" if replacing is None else f"version {replacing}"
+    return ConflictError(
+        ErrorKind.VERSION_MOVED,
+        f"the head {key} has moved on: expected {expected}; nothing was changed",
+        key=key,
+        expected=replacing,
+    )

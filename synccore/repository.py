@@ -1,27 +1,27 @@
 """The immutable objects of one user's store: bundles, manifests, journal objects.
 
-Invariant: what is stored is named by its digest, under a name that was free when it was stored, and what is loaded has been
-compared with it. That the name was free is what makes pruning safe (docs/decisions/0007-pruning-beside-uploads.md): an
-object that was there before may be about to go.
+Invariant: what is stored is named by its digest, a name that was never used before, and what is loaded has been compared with
+it. That names do not come twice is what makes pruning safe (docs/decisions/0007-pruning-beside-uploads.md): an object that
+was there before may be about to go.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from synccore.backends.base import Reader, Unchanged, Writer
 from synccore.bundle import Bundle, open_block
-from synccore.digest import Digest, digest_of
+from synccore.digest import digest_of
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, NotFoundError
 from synccore.journal import JournalObject, decode_journal, encode_journal
 from synccore.keys import Key, bundle_key, journal_key, manifest_key
 from synccore.manifest import Manifest, bundles_of_manifest, decode_manifest, encode_manifest
 from synccore.places import ObjectRef, StoredBlock
 from synccore.snapshot import snapshot_id
-from synccore.windowed import windowed
+from synccore.windowed import windowed, workers
 
 # A bundle of which more than this share is needed is fetched whole: one request, and its digest can be checked.
 _WHOLE_ABOVE_SHARE = 0.5
@@ -31,9 +31,6 @@ _COALESCE_GAP_BYTES = 256 * 2**10
 
 # What nothing needs is deleted only when the storage has had it for so long.
 GRACE_SECONDS = 24 * 3600.0
-
-# How many frames of one content are tried until one has a free name.
-_FRAMES = 16
 
 MAX_REQUESTS = 16
 MAX_FLYING_BYTES = 64 * 2**20
@@ -60,6 +57,12 @@ class StoredManifest:
     data: bytes
     manifest: Manifest
 
+    @classmethod
+    def of(cls, manifest: Manifest) -> StoredManifest:
+        """Return *manifest* as it is to be stored, under a name of its own."""
+        data = encode_manifest(manifest.snapshot, manifest.tree, manifest.places, split=_any_split())
+        return cls(ObjectRef(digest_of(data), len(data)), data, manifest)
+
 
 class ObjectReader:
     """Reads the immutable objects of *user*."""
@@ -82,9 +85,7 @@ class ObjectReader:
         wanted = list(refs)
         if len(wanted) < 2:  # noqa: PLR2004 - threads are for more than one
             return [self.load_manifest(ref) for ref in wanted]
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="manifest") as executor:
+        with workers(MAX_REQUESTS, "manifest") as executor:
             return list(windowed(executor, self.load_manifest, wanted, count=MAX_REQUESTS))
 
     def bundles_of(self, refs: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, list[ObjectRef]]]:
@@ -93,9 +94,7 @@ class ObjectReader:
         Raises:
             IntegrityError: one is missing or damaged.
         """
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="manifest") as executor:
+        with workers(MAX_REQUESTS, "manifest") as executor:
             yield from windowed(
                 executor,
                 self._bundles_of,
@@ -147,12 +146,7 @@ class ObjectReader:
         spans = _spans(wanted)
         if not spans:
             return
-        from concurrent.futures import ThreadPoolExecutor
-
-        with (
-            ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="fetch") as fetchers,
-            ThreadPoolExecutor(2, thread_name_prefix="decompress") as openers,
-        ):
+        with workers(MAX_REQUESTS, "fetch") as fetchers, workers(2, "decompress") as openers:
             fetched = windowed(
                 fetchers,
                 self._fetch,
@@ -203,20 +197,17 @@ class ObjectWriter:
 
     def store_bundle(self, bundle: Bundle) -> int:
         """Store a bundle that has a `nonce_block`, and return how many bytes that was."""
-        # A key that is taken is our own: its put was sent again because the answer was lost.
-        self._is_new(bundle_key(self._user, bundle.ref.digest), bundle.data)
-        return len(bundle.data)
+        return self._put(bundle_key(self._user, bundle.ref.digest), bundle.ref, bundle.data)
 
-    def store_manifest(self, snapshot: Digest, manifest: Manifest) -> StoredManifest:
-        """Store a manifest under a name that was free."""
-        ref, data = self._store(
-            manifest_key, lambda split: encode_manifest(snapshot, manifest.tree, manifest.places, split=split)
-        )
-        return StoredManifest(ref, data, manifest)
+    def store_manifest(self, manifest: StoredManifest) -> int:
+        """Store a manifest and return how many bytes that was."""
+        return self._put(manifest_key(self._user, manifest.ref.digest), manifest.ref, manifest.data)
 
     def store_journal(self, journal: JournalObject) -> ObjectRef:
-        """Store a journal object under a name that was free, and return where it is."""
-        ref, _ = self._store(journal_key, lambda split: encode_journal(journal, split=split))
+        """Store a journal object and return where it is."""
+        data = encode_journal(journal, split=_any_split())
+        ref = ObjectRef(digest_of(data), len(data))
+        self._put(journal_key(self._user, ref.digest), ref, data)
         return ref
 
     def are_safe(self, bundles: Iterable[ObjectRef]) -> bool:
@@ -224,41 +215,32 @@ class ObjectWriter:
 
         For a writer that has read the head again since it has stored them. Costs a listing for each; by the storage's clock.
         """
-        wanted = list(bundles)
+        return self._are_young([(bundle_key(self._user, ref.digest), ref) for ref in bundles])
+
+    def _are_young(self, wanted: list[tuple[Key, ObjectRef]]) -> bool:
         now_seconds = self._backend.now_seconds() if wanted else 0.0
-        for ref in wanted:
-            key = bundle_key(self._user, ref.digest)
-            ages = [now_seconds - listed.modified_seconds for listed in self._backend.keys(key)]
-            if not ages or ages[0] > GRACE_SECONDS / 2:
+        for key, ref in wanted:
+            found = next((line for line in self._backend.keys(key) if line.key == key), None)
+            if found is None or found.size_bytes != ref.size_bytes:
+                return False
+            if now_seconds - found.modified_seconds > GRACE_SECONDS / 2:
                 return False
         return True
 
-    def _store(self, key_of: Callable[[str, Digest], Key], encode: Callable[[int], bytes]) -> tuple[ObjectRef, bytes]:
-        """Put what *encode* makes, in another frame if an object of the same bytes is there.
-
-        That object may be about to be pruned, or damaged; ours is neither.
-        """
-        data = encode(0)
-        for _ in range(_FRAMES):
-            ref = ObjectRef(digest_of(data), len(data))
-            if self._is_new(key_of(self._user, ref.digest), data):
-                return ref, data
-            data = encode(1 + secrets.randbelow(2**32))
-        raise ConflictError(
-            ErrorKind.KEY_TAKEN,
-            f"expected a free key for an object of {len(data)} bytes, found {_FRAMES} taken, {key_of(self._user, ref.digest)} "
-            "the last of them",
-        )
-
-    def _is_new(self, key: Key, data: bytes) -> bool:
-        """Put *data* if *key* is free, and tell whether it was."""
+    def _put(self, key: Key, ref: ObjectRef, data: bytes) -> int:
         try:
             self._backend.put(key, data, replacing=None)
         except ConflictError as error:
-            if error.kind is not ErrorKind.KEY_TAKEN:
+            # Names do not come twice, so this is our own put, sent again because its answer was lost; or the one chance in
+            # a great many, and then what is there may be about to be pruned unless it is young.
+            if error.kind is not ErrorKind.KEY_TAKEN or not self._are_young([(key, ref)]):
                 raise
-            return False
-        return True
+        return len(data)
+
+
+def _any_split() -> int:
+    """Return where a frame is split so that it has bytes of its own, whatever else has the same content."""
+    return 1 + secrets.randbelow(2**32)
 
 
 def checked_manifest(data: bytes, what: str) -> Manifest:

@@ -13,7 +13,7 @@ from synccore.backends.base import Reader
 from synccore.diff import Difference, diff
 from synccore.head import RepoHead
 from synccore.intake import Claims, Intake, take_in
-from synccore.look import Base, Look, Source
+from synccore.look import Base, Look, Source, surprises
 from synccore.problem import Problem
 from synccore.provenance import Provenance, SnapshotId
 from synccore.refs import HeadAt, read_head
@@ -34,7 +34,7 @@ class SourceStatus:
         is_seen: whether this machine has had what the head has, so that an upload may replace it.
         difference: what an upload would change.
         files: how many entries the tree has.
-        problems: paths that cannot take part.
+        problems: paths that cannot take part, and those whose upload may surprise.
     """
 
     repo: str
@@ -90,10 +90,11 @@ def _source_status(source: Source, store: Store, seen: Seen | None, at: HeadAt |
         snapshot=view.snapshot,
         stored=base.snapshot,
         stored_by=base.provenance,
-        is_seen=base.snapshot in (None, view.snapshot, seen.snapshots.get(look.repo) if seen else None),
+        is_seen=base.snapshot in (None, view.snapshot, seen.snapshots.get(look.repo) if seen else None)
+        or base.snapshot in store.state.sent(look.repo),
         difference=diff(base.tree, view.tree),
         files=len(view.tree),
-        problems=look.problems + tuple(intake.problems),
+        problems=look.problems + tuple(intake.problems) + surprises(look.source.root, view, base),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from synccore.backends.base import Unchanged, Writer
+from synccore.backends.patience import USUAL, Patience
 from synccore.errors import NotFoundError
 from synccore.manifest import Manifest
 from synccore.places import ObjectRef
@@ -28,6 +29,7 @@ class Store:
         state: what this machine remembers of it; one for each store and user.
         author: who this is.
         now_ns: the clock, in nanoseconds since 1970.
+        patience: how long a move of the head is tried again whose outcome is in doubt.
     """
 
     backend: Writer
@@ -35,6 +37,7 @@ class Store:
     state: LaptopState
     author: Author
     now_ns: Callable[[], int]
+    patience: Patience = USUAL
 
     @property
     def objects(self) -> ObjectWriter:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_PATH_BYTES = 4096
 MAX_COMPONENT_BYTES = 255
 
+# How much of what is no path a message shows: it may be megabytes.
+_SHOWN = 200
+
 # Code points that HFS+ leaves out when it compares names, so that ``.g\u200cit`` opens ``.git`` there.
 _IGNORABLE = "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206a\u206b\u206c\u206d\u206e\u206f\ufeff"
 
@@ -45,7 +48,8 @@ class TreePath(str):
         """Check *text* and return it as a path."""
         fault = _fault(text)
         if fault is not None:
-            raise InvalidInputError(ErrorKind.BAD_PATH, f"path {text!r} {fault}", path=text)
+            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+            raise InvalidInputError(ErrorKind.BAD_PATH, f"path {shown!r} {fault}", path=text)
         return super().__new__(cls, text)
 
     @classmethod

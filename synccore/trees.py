@@ -1,6 +1,6 @@
 """The tree that a head names for a repository.
 
-Invariant: a tree that comes from here has the snapshot id that the head says.
+Invariant: a tree that comes from here can stand on a disk and has the snapshot id that the head says.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from synccore.errors import ErrorKind, IntegrityError
 from synccore.head import Head
 from synccore.journal import Change, Delta, Record, decode_delta
-from synccore.manifest import Manifest
+from synccore.manifest import Manifest, refuse_file_above_file
 from synccore.places import ObjectRef
 from synccore.plan import overlay
 from synccore.provenance import SnapshotId
@@ -45,7 +45,7 @@ def follow(start: Manifest, deltas: list[Delta], expected: SnapshotId, what: str
     """Return what *deltas*, oldest first, make of the tree *start*.
 
     Raises:
-        IntegrityError: the result does not have the snapshot id *expected*.
+        IntegrityError: the result does not have the snapshot id *expected*, or has a file that is a directory as well.
     """
     if not deltas:
         tree, places = start.tree, start.places
@@ -53,6 +53,8 @@ def follow(start: Manifest, deltas: list[Delta], expected: SnapshotId, what: str
         tree, places = overlay(start.tree, deltas), dict(start.places)
         for delta in deltas:
             places.update(delta.places)
+        # The listing and each delta were checked by themselves; together they may still say that a file is a directory.
+        refuse_file_above_file(tree, what)
     found = snapshot_id(tree) if deltas else start.snapshot
     if found != expected:
         raise IntegrityError(

@@ -171,7 +171,7 @@ class _Verification:
     def report(self, *, quick: bool) -> VerifyReport:
         """Look at everything and say what was found."""
         head = self._at.head
-        past = read_past(head, head.horizon, Chain(head, self._journal))
+        past = read_past(head, head.horizon, Chain(self._user, head, self._journal))
         if past.broken is not None and not self._faults:
             self._blame(self._holder(past.records[0].sequence if past.records else head.sequence), past.broken)
         snapshots = 0

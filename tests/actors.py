@@ -56,11 +56,14 @@ class Actor:
         }
         return {**kept, **git, "HOME": str(self.home), "USERPROFILE": str(self.home), **self.variables}
 
+    @property
+    def program(self) -> Path:
+        return Path(sys.executable).with_name("epic-synccode")
+
     def run(self, *words: str) -> Said:
         """Run ``epic-synccode`` as it is installed."""
-        program = Path(sys.executable).with_name("epic-synccode")
         ran = subprocess.run(
-            [str(program), *words],
+            [str(self.program), *words],
             env=self.environment,
             cwd=self.home,
             capture_output=True,

@@ -33,3 +33,25 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 def lab(tmp_path: Path) -> Lab:
     """A laptop and a machine around a store in memory."""
     return Lab(tmp_path, MemoryBackend())
+
+
+# What writes a machine's tree, or needs a kernel, signals or pipes: none of it runs on Windows, where only laptops live.
+_MACHINE_SIDE = (
+    "budgets",
+    "crash",
+    "damage",
+    "e2e",
+    "engine",
+    "kernel",
+    "properties",
+    "cli/test_everyday.py",
+    "worktree/test_",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a machine's side with ``vm``, by where it stands."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(_MACHINE_SIDE):
+            item.add_marker("vm")

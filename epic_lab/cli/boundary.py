@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 import click
 
+from epic_lab.bugs import save_traceback
 from epic_lab.config import Environment
 from epic_lab.errors import LabError, LabErrorKind, hint_for
 from epic_lab.lab import Lab
+from epic_lab.printable import printable, printable_lines
 from synccore.errors import ErrorKind, SyncError
 
 MAX_PROBLEM_LINES = 20
@@ -53,6 +57,7 @@ EXIT_CODES: dict[ErrorKind | LabErrorKind, ExitCode] = {
     ErrorKind.NOT_FOUND: ExitCode.NOT_FOUND,
     ErrorKind.NO_HEAD: ExitCode.NOT_FOUND,
     ErrorKind.NO_BUCKET: ExitCode.NOT_FOUND,
+    ErrorKind.NOT_SAVED: ExitCode.NOT_FOUND,
     ErrorKind.KEY_TAKEN: ExitCode.CONFLICT,
     ErrorKind.VERSION_MOVED: ExitCode.CONFLICT,
     ErrorKind.UNSEEN_SNAPSHOT: ExitCode.CONFLICT,
@@ -64,6 +69,7 @@ EXIT_CODES: dict[ErrorKind | LabErrorKind, ExitCode] = {
     ErrorKind.NO_CREDENTIALS: ExitCode.STORAGE,
     ErrorKind.BACKEND: ExitCode.STORAGE,
     ErrorKind.UNAVAILABLE: ExitCode.STORAGE,
+    ErrorKind.UNREACHABLE: ExitCode.STORAGE,
     ErrorKind.DEADLINE: ExitCode.STORAGE,
     LabErrorKind.UNKNOWN_REPO: ExitCode.NOT_FOUND,
     LabErrorKind.MISSING_REPO: ExitCode.NOT_FOUND,
@@ -124,8 +130,12 @@ def run(command: click.Command, prog_name: str) -> int:
         return outcome if isinstance(outcome, int) else ExitCode.DONE
     try:
         _show(failure)
-    except BrokenPipeError:
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what it still holds, on a full disk, would have the interpreter end in its own words
+    except OSError:
         _abandon_stdout()
+    if failure.exit_code is ExitCode.INTERRUPTED:
+        _leave_threads()
     return failure.exit_code
 
 
@@ -168,29 +178,11 @@ def _bug(error: BaseException) -> Failure:
 
 
 def _save_traceback(error: BaseException) -> Path | None:
-    """Write down all that is known of *error* and return where; ``None`` where the disk refuses."""
-    import platform
-    import time
-    import traceback
-
-    from epic_lab.version import VERSION
-
-    text = "\n".join(
-        [
-            f"epic-lab {VERSION}, Python {platform.python_version()}, {platform.platform()}",
-            f"arguments: {sys.argv!r}",
-            "",
-            "".join(traceback.format_exception(type(error), error, error.__traceback__)),
-        ]
-    )
     try:
-        folder = Lab.here().ensure_state_dir() / "tracebacks"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        file = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
-        file.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except (OSError, LabError):
+        state_dir = Lab.here().ensure_state_dir()
+    except LabError:
         return None
-    return file
+    return save_traceback(error, state_dir, at_work="arguments")
 
 
 def wants_json(arguments: list[str]) -> bool:
@@ -207,11 +199,11 @@ def _show(failure: Failure) -> None:
         click.echo(json.dumps(failure.document(), indent=2))
         return
     color = False if Environment.read().no_color else None
-    click.echo(click.style("error: ", fg="red", bold=True) + failure.message, err=True, color=color)
+    click.echo(click.style("error: ", fg="red", bold=True) + printable(failure.message), err=True, color=color)
     for line in _problem_lines(failure.facts.get("problems")):
-        click.echo(line, err=True, color=color)
+        click.echo(printable(line), err=True, color=color)
     if failure.hint:
-        first, *more = failure.hint.splitlines()
+        first, *more = printable_lines(failure.hint).splitlines()
         click.echo("\n".join([click.style("hint: ", fg="cyan") + first, *more]), err=True, color=color)
 
 
@@ -237,6 +229,19 @@ def _plain(fact: object) -> object:
     if isinstance(fact, list | tuple | set | frozenset):
         return [_plain(value) for value in fact]
     return str(fact)
+
+
+def _leave_threads() -> None:
+    """End the process at once if a thread is still at work, such as one that waits for storage that does not answer.
+
+    The interpreter would wait for it, and whoever has interrupted a program wants it to end. All else is tidied up by now.
+    """
+    if threading.active_count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.flush()
+        os._exit(ExitCode.INTERRUPTED)
 
 
 def _abandon_stdout() -> None:

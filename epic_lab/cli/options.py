@@ -5,6 +5,7 @@ Invariant: what has one meaning has one spelling.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
@@ -30,9 +31,17 @@ def examples(*lines: str) -> str:
     return f"\b\nExamples:\n{typed}\n\nExit codes: see `epic-synccode --help`."
 
 
-def repo_names(values: Sequence[str]) -> list[str]:
-    """Split each of *values* at its commas; empty names do not count."""
-    return [name.strip() for value in values for name in value.split(",") if name.strip()]
+def repo_names(context: click.Context, _argument: click.Parameter, values: Sequence[str]) -> list[str]:
+    """Split each of *values* at its commas; empty names, and the slash with which a shell completes a folder, do not count.
+
+    Raises:
+        click.UsageError: there are values and no name among them, as when a script's variable is empty.
+    """
+    names = [name.strip().rstrip("/" + os.sep) for value in values for name in value.split(",")]
+    named = [name for name in names if name]
+    if values and not named:
+        raise click.UsageError(f"expected the name of a repository, found {','.join(values)!r}", ctx=context)
+    return named
 
 
 class LazyCommand(NamedTuple):
@@ -56,6 +65,11 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self._lazy = commands_by_name
         self._aliases = {lazy.alias: name for name, lazy in commands_by_name.items() if lazy.alias}
+
+    @property
+    def lazy(self) -> dict[str, LazyCommand]:
+        """The commands by their first names."""
+        return dict(self._lazy)
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -94,8 +108,8 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as any group does; no arguments at all show the help, as a usage error."""
-        if not args and not ctx.resilient_parsing:
+        """Parse as any group does; no arguments at all show the help, as a usage error, unless they have a meaning."""
+        if not args and not self.invoke_without_command and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), err=True)
             ctx.exit(ExitCode.USAGE)
         return super().parse_args(ctx, args)

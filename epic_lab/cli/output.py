@@ -1,6 +1,7 @@
 """Where words go: results to standard output, everything that is said beside them to standard error.
 
-Invariant: standard output has the result and nothing else, so that it can be piped; with ``--json`` that is one document.
+Invariant: standard output has the result and nothing else, so that it can be piped; with ``--json`` that is one document. No
+control character that is somebody else's reaches a terminal.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 import click
 
 from epic_lab.config import Config
+from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.lab import Lab
+from epic_lab.printable import printable_lines
 
 if TYPE_CHECKING:
     from epic_lab.synccode import Run
@@ -37,23 +40,40 @@ class Output:
         return cls(as_json, lab.environment.no_color)
 
     def result(self, lines: Iterable[str], document: Mapping[str, object]) -> None:
-        """Print the result: as *document* with ``--json``, otherwise as *lines*."""
-        if self.as_json:
-            import json
+        """Print the result: as *document* with ``--json``, otherwise as *lines*.
 
-            click.echo(json.dumps(document, indent=2))
-            return
-        text = "\n".join(lines)
-        if text:
-            click.echo(text, color=self._color)
+        Raises:
+            LabError: the disk to which standard output goes refused.
+        """
+        try:
+            if self.as_json:
+                import json
+
+                click.echo(json.dumps(document, indent=2))
+                return
+            text = "\n".join(lines)
+            if text:
+                # What is piped is for programs, which want paths as they are.
+                click.echo(
+                    printable_lines(text) if sys.stdout is not None and sys.stdout.isatty() else text, color=self._color
+                )
+        except BrokenPipeError:
+            raise  # by a reader that has seen enough
+        except OSError as error:
+            raise LabError(
+                LabErrorKind.LOCAL_DISK,
+                f"the report could not be written to standard output: {error.strerror or error}",
+                hint="What the command was to do is done; only its report is lost. Make room where the output goes.",
+            ) from error
 
     def note(self, text: str) -> None:
         """Say something that the user should know beside the result."""
-        click.echo(click.style("note: ", fg="cyan") + text, err=True, color=self._color)
+        click.echo(click.style("note: ", fg="cyan") + printable_lines(text), err=True, color=self._color)
 
     def warn(self, text: str) -> None:
         """Say something that the user should probably change."""
-        click.echo(click.style("warning: ", fg="yellow", bold=True) + text, err=True, color=self._color)
+        said = click.style("warning: ", fg="yellow", bold=True) + printable_lines(text)
+        click.echo(said, err=True, color=self._color)
 
     def warn_of_misspelt_keys(self, config: Config) -> None:
         """Warn of keys of *config* that are almost known ones; others are somebody else's business."""

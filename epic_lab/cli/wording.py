@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from epic_lab.printable import printable
+
 if TYPE_CHECKING:
     from epic_lab.synccode import Run
     from synccore.gitfacts import GitFacts
@@ -74,7 +76,7 @@ def git(facts: GitFacts | None) -> str:
     """Say what a snapshot is based on: ``main``, ``main+2 edits``, ``@1a2b3c4`` on a detached head; nothing without git."""
     if facts is None:
         return ""
-    base = facts.branch or (f"@{facts.commit[:SHORT_DIGITS]}" if facts.commit else "no commit")
+    base = printable(facts.branch or (f"@{facts.commit[:SHORT_DIGITS]}" if facts.commit else "no commit"))
     return f"{base}+{counted(facts.dirty_count, 'edit')}" if facts.dirty_count else base
 
 
@@ -106,7 +108,7 @@ def moment(at_ms: int) -> str:
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """Lay *rows* out in columns that are as wide as they need; a column that is empty everywhere takes no room."""
-    table = [list(row) for row in rows]
+    table = [list(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width).rstrip() for row in table
@@ -115,7 +117,7 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
 
 def problem_lines(repo: str, problems: Sequence[Problem]) -> list[str]:
     """Say what there is to know of single paths of *repo*, up to a few."""
-    said = [f"{repo}: {problem.path} {problem.detail}" for problem in problems[:MAX_PROBLEMS]]
+    said = [printable(f"{repo}: {problem.path} {problem.detail}") for problem in problems[:MAX_PROBLEMS]]
     more = len(problems) - len(said)
     return [*said, f"{repo}: {more:,} more such paths; --json lists all"] if more else said
 

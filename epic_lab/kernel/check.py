@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from epic_lab.kernel.code import ON_REQUEST, KernelCode, Outcome
 from epic_lab.kernel.line import listed
-from epic_lab.kernel.shell import Shell
+from epic_lab.kernel.shell import Shell, tell
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 3.0
@@ -64,7 +64,7 @@ def check(code: KernelCode, shell: Shell | None, *, wait: bool, timeout_seconds:
     if isinstance(outcome.error, KeyboardInterrupt):
         raise outcome.error
     for text in outcome.lines:
-        print(text)  # noqa: T201 - this is what it is for
+        tell(text)
     return Check(
         changed=outcome.changed,
         modules=outcome.modules,
@@ -81,7 +81,7 @@ def _await_change(
     end = float("inf") if timeout_seconds is None else began + timeout_seconds
     while not outcome.changed and outcome.attempt is None and (outcome.error is None or not outcome.is_reached):
         if outcome.error is not None and not is_said:
-            print(f"{outcome.lines[0]} · waiting for it to come back")  # noqa: T201
+            tell(f"{outcome.lines[0]} · waiting for it to come back")
             is_said = True
         left = end - time.perf_counter()
         if left <= 0:

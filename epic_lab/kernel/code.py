@@ -7,8 +7,8 @@ only where modules that are already imported have changed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,7 +24,8 @@ from synccore.errors import ErrorKind, UnavailableError
 
 if TYPE_CHECKING:
     from epic_lab.kernel.imported import ImportedModules
-    from synccore.backends.base import Backend, Found, Reader, Unchanged, Version
+    from synccore.backends.base import Found, Reader, Unchanged, Version
+    from synccore.backends.recording import RecordingBackend
     from synccore.keys import Key
     from synccore.pullreport import PullReport
     from synccore.worktree.machine import TreeState
@@ -70,7 +71,13 @@ class KernelCode:
         self._imported: ImportedModules | None = None
         self._attempt: Attempt | None = None
         self._is_staying = False
-        self._backend: Backend | None = None
+        self._backend: RecordingBackend | None = None
+        self._calls: Mapping[str, int] = {}
+
+    @property
+    def calls(self) -> Mapping[str, int]:
+        """How often the last pull that has ended asked the store, by kind."""
+        return self._calls
 
     @property
     def lab(self) -> Lab:
@@ -136,6 +143,10 @@ class KernelCode:
     def describe(self) -> tuple[str, ...]:
         """Say what is here and how old it is, a line for each repository, without asking anybody; never raises."""
         try:
+            with suppress(LabError):  # what is here can be told without a configuration
+                config = self._lab.config()
+                if config.is_laptop:
+                    return (_on_laptop(config),)
             trees, contact = self._remembered()
         except BaseException as error:  # noqa: BLE001 - a kernel always goes on
             return self._without(error).lines
@@ -146,8 +157,7 @@ class KernelCode:
     def _update(self, patience: Patience, began: float, *, reloads: bool) -> Outcome:
         config = self._lab.config()
         if config.is_laptop:
-            repos = [folder.repo for folder in config.require_repos()]
-            return Outcome((line.on_laptop(repos, config.value(CODE_BASE) or ""),), is_reached=True, here={})
+            return Outcome((_on_laptop(config),), is_reached=True, here={})
         store = config.require_store()
         attempt = Attempt(lambda attempt: self._pull(attempt, store, patience))
         try:
@@ -161,7 +171,7 @@ class KernelCode:
                 raise _silence(f"{store.base_url} answered and then took too long")
             raise _silence(f"no answer from {store.base_url} within {patience.first_seconds:g} s")
         if not has_ended:
-            return Outcome((line.under_way(()),), is_reached=True, here=self._here or {}, attempt=attempt)
+            return Outcome((line.under_way(),), is_reached=True, here=self._here or {}, attempt=attempt)
         return self._say(attempt.report(), began, reloads=reloads)
 
     def _say(self, report: PullReport, began: float, *, reloads: bool) -> Outcome:
@@ -202,6 +212,7 @@ class KernelCode:
 
         self._attempt = attempt
         backend = self._backend or self._open(store, patience)
+        backend.reset()
         try:
             return pull(
                 self._lab.code_home,
@@ -214,17 +225,20 @@ class KernelCode:
                 before_writing=attempt.begin_writing,
             )
         finally:
+            self._calls = dict(backend.calls)
             if self._is_staying:
                 self._backend = backend
             else:
                 backend.close()
 
-    def _open(self, store: Store, patience: Patience) -> Backend:
+    def _open(self, store: Store, patience: Patience) -> RecordingBackend:
         from synccore.backends.opening import Access, open_backend
+        from synccore.backends.recording import RecordingBackend
 
         environment = self._lab.environment
         access = Access(
             deadline_seconds=patience.first_seconds + _MARGIN_SECONDS,
+            retry_seconds=patience.first_seconds / 2,
             emulator_host=environment.storage_emulator_host,
             credentials_file=environment.credentials_file,
             metadata_host=environment.gce_metadata_host,
@@ -232,7 +246,7 @@ class KernelCode:
             has_proxies=environment.has_proxies,
             heard=self._heard,
         )
-        return open_backend(store.base_url, access=access)
+        return RecordingBackend(open_backend(store.base_url, access=access))
 
     def _heard(self) -> None:
         if self._attempt is not None:
@@ -245,6 +259,13 @@ class KernelCode:
         memory = MachineMemory(self._lab.code_home)
         return memory.load("").trees, memory.last_contact_ns()
 
+    def _unfinished(self, trees: Iterable[str]) -> tuple[str, ...]:
+        """Return the repositories into which a pull has begun to write without coming to its end."""
+        from synccore.worktree.machine import MachineMemory
+
+        memory = MachineMemory(self._lab.code_home)
+        return tuple(repo for repo in sorted(trees) if memory.begun(repo) is not None)
+
     def _config(self) -> Config | None:
         try:
             return self._lab.config()
@@ -256,9 +277,17 @@ class KernelCode:
         why = reason(error, self._lab.state_dir)
         try:
             trees, contact = self._remembered()
+            unfinished = self._unfinished(trees)
         except BaseException:  # noqa: BLE001 - the first error is what matters
-            trees, contact = {}, None
-        text = line.not_synced(why, trees, is_offline=is_offline(error), last_contact_ns=contact, now_ns=time.time_ns())
+            trees, contact, unfinished = {}, None, ()
+        text = line.not_synced(
+            why,
+            trees,
+            is_offline=is_offline(error),
+            unfinished=unfinished,
+            last_contact_ns=contact,
+            now_ns=time.time_ns(),
+        )
         return Outcome((text,), is_reached=not is_offline(error), here=self._here or {}, error=error)
 
 
@@ -278,6 +307,16 @@ class _Audible:
         data = self._inner.get_range(key, start, length)
         self._heard()
         return data
+
+
+def _on_laptop(config: Config) -> str:
+    """Say that a laptop's own repositories are what is run.
+
+    Raises:
+        LabError: the configuration is wrong.
+    """
+    repos = [folder.repo for folder in config.require_repos()]
+    return line.on_laptop(repos, config.value(CODE_BASE) or "")
 
 
 def _silence(message: str) -> UnavailableError:

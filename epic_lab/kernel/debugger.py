@@ -5,7 +5,6 @@ Invariant: everything else is the shell's own debugger.
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,9 +15,8 @@ from epic_lab.kernel.shell import current_shell
 _FOREIGN = "site-packages"
 
 
-@cache
 def debugger_class(base: type[Any]) -> type[Any]:
-    """Return *base*, a debugger of IPython's, with the commands ``uu`` and ``dd``."""
+    """Return *base*, a debugger class of IPython's, with the commands ``uu`` and ``dd``."""
 
     class LabDebugger(base):  # type: ignore[misc]
         """IPython's debugger, for people who care about their own frames."""

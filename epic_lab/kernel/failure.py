@@ -5,13 +5,13 @@ Invariant: nothing here raises, whatever it is given and whatever state the disk
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from epic_lab.bugs import save_traceback
 from epic_lab.errors import LabError, LabErrorKind, hint_for
 from synccore.errors import ErrorKind, SyncError
 
-_OFFLINE = (ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE)
+_OFFLINE = (ErrorKind.UNAVAILABLE, ErrorKind.UNREACHABLE, ErrorKind.DEADLINE)
 
 
 def is_offline(error: BaseException) -> bool:
@@ -45,29 +45,9 @@ def _bug(error: BaseException, state_dir: Path | None) -> str:
         what = _one_line(f"{type(error).__name__}: {error}")
     except Exception:  # noqa: BLE001 - an exception whose text cannot be made
         what = type(error).__name__
-    saved = None if state_dir is None else _save_traceback(error, state_dir)
+    saved = None if state_dir is None else save_traceback(error, state_dir, at_work="in a kernel")
     where = f"the details are in {saved}" if saved is not None else "the details could not be saved"
     return f"this is a bug in epic-lab: {what}; {where}"
-
-
-def _save_traceback(error: BaseException, state_dir: Path) -> Path | None:
-    try:
-        import os
-        import platform
-        import time
-        import traceback
-
-        from epic_lab.version import VERSION
-
-        head = f"epic-lab {VERSION}, Python {platform.python_version()}, {platform.platform()}\nin a kernel: {sys.argv!r}\n\n"
-        text = head + "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        folder = state_dir / "tracebacks"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
-        file.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except Exception:  # noqa: BLE001 - the bug itself is what matters
-        return None
-    return file
 
 
 def _one_line(text: str) -> str:

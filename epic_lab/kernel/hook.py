@@ -10,7 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from epic_lab.kernel.code import AT_START, KernelCode
-from epic_lab.kernel.shell import Shell, current_shell
+from epic_lab.kernel.niceties import offer
+from epic_lab.kernel.shell import Shell, current_shell, tell
 from epic_lab.lab import Lab
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def _start_once(shell: Shell | None, began: float) -> None:
         code.put_on_path()
         return
     outcome = code.update(AT_START, began=began)
+    offer(shell)
     shell.say("\n".join(outcome.lines))
     if outcome.attempt is not None:
         _tell_when_done(outcome.attempt, code, shell)
@@ -63,11 +65,11 @@ def _tell_when_done(attempt: Attempt, code: KernelCode, shell: Shell) -> None:
     """Say what came of *attempt*, before the first cell that is run after it has ended."""
     began = time.perf_counter()
 
-    def tell() -> bool:
+    def tell_then() -> bool:
         if not attempt.has_ended:
             return False
         for text in code.finish(attempt, began=began, reloads=shell.reloads_modules).lines:
-            print(text)  # noqa: T201 - this is what it is for
+            tell(text)
         return True
 
-    shell.before_cells(tell)
+    shell.before_cells(tell_then)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from epic_lab.printable import printable
+
 if TYPE_CHECKING:
     from synccore.gitfacts import GitFacts
     from synccore.provenance import SnapshotId
@@ -37,21 +39,28 @@ def synced(report: PullReport, *, code_home: Path, home: Path, elapsed_seconds: 
 
 
 def not_synced(
-    reason: str, trees: dict[str, TreeState], *, is_offline: bool, last_contact_ns: int | None, now_ns: int
+    reason: str,
+    trees: dict[str, TreeState],
+    *,
+    is_offline: bool,
+    unfinished: Sequence[str] = (),
+    last_contact_ns: int | None,
+    now_ns: int,
 ) -> str:
-    """Say why there was no pull, what is here all the same, and how old that is."""
+    """Say why there was no pull, what is here all the same, and how old that is; *unfinished* may be half written."""
+    reason = reason.rstrip(".")
     why = f"offline ({reason})" if is_offline else f"not updated ({reason})"
     here = [_aged(repo, tree, now_ns) for repo, tree in sorted(trees.items())]
     if not here:
         return f"{_BEGIN}{why}: no code is here yet"
     checked = "" if last_contact_ns is None else f", last checked {age(now_ns - last_contact_ns)}"
-    return f"{_BEGIN}{why}: {listed(here)}{checked}"
+    half = f"; {listed(unfinished)} may be half updated until the next check succeeds" if unfinished else ""
+    return f"{_BEGIN}{why}: {listed(here)}{checked}{half}"
 
 
-def under_way(trees: Sequence[str]) -> str:
+def under_way() -> str:
     """Say that writing takes longer than a start may."""
-    what = f" of {listed(trees)}" if trees else ""
-    return f"{_BEGIN}an update{what} is being written and takes its time; a later cell will say when it is done"
+    return f"{_BEGIN}an update is being written and takes its time; a later cell will say when it is done"
 
 
 def on_laptop(repos: Iterable[str], base: str) -> str:
@@ -99,7 +108,7 @@ def git(facts: GitFacts | None) -> str:
     """Say what a snapshot is based on: ``main``, ``main+2 edits``; nothing without git."""
     if facts is None:
         return ""
-    base = facts.branch or (f"@{facts.commit[:_SHORT_DIGITS]}" if facts.commit else "no commit")
+    base = printable(facts.branch or (f"@{facts.commit[:_SHORT_DIGITS]}" if facts.commit else "no commit"))
     return f"{base}+{counted(facts.dirty_count, 'edit')}" if facts.dirty_count else base
 
 

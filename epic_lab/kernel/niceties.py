@@ -5,16 +5,14 @@ Invariant: offering them imports none of what they need; each is loaded when it 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from epic_lab.kernel.shell import Shell, current_shell
+from epic_lab.kernel.shell import Shell, tell
 
 
-def offer() -> None:
-    """Offer the niceties in this process's shell, if it has one."""
-    shell = current_shell()
-    if shell is None:
-        return
+def offer(shell: Shell) -> None:
+    """Offer the niceties in *shell*."""
     shell.inner.register_magic_function(synccode, magic_kind="line", magic_name="synccode")
     _offer_debugger(shell)
     _offer_shorthand(shell)
@@ -28,9 +26,9 @@ def synccode(line: str) -> Any:
     if word in {"", "wait"}:
         check_for_updates(wait=word == "wait", timeout_seconds=None)
     elif word == "status":
-        print("\n".join(kernel_code().describe()))  # noqa: T201 - this is what it is for
+        tell("\n".join(kernel_code().describe()))
     else:
-        print(f"synccode: expected nothing, wait or status after %synccode, found {word!r}")  # noqa: T201
+        tell(f"synccode: expected nothing, wait or status after %synccode, found {word!r}")
 
 
 def _offer_debugger(shell: Shell) -> None:
@@ -39,7 +37,7 @@ def _offer_debugger(shell: Shell) -> None:
     def make_debugger(*arguments: Any, **options: Any) -> Any:
         from epic_lab.kernel.debugger import debugger_class
 
-        return debugger_class(shell.inner.debugger_cls)(*arguments, **options)
+        return debugger_class(shell.debugger_class)(*arguments, **options)
 
     shell.inner.InteractiveTB.debugger_cls = make_debugger
 
@@ -48,9 +46,9 @@ def _offer_shorthand(shell: Shell) -> None:
     """Give shorthand names their meaning in the cells that use them."""
 
     def before_cell(info: Any) -> None:
-        cell = getattr(info, "transformed_cell", None) or getattr(info, "raw_cell", None) or ""
         from epic_lab.kernel.shorthand import define
 
-        define(cell, shell.inner.user_ns)
+        with suppress(Exception):  # whatever is wrong with a cell, running it says so better
+            define(shell.inner.transform_cell(info.raw_cell), shell.inner.user_ns)
 
     shell.inner.events.register("pre_run_cell", before_cell)

@@ -5,7 +5,7 @@
     with machine.notebook() as notebook:
         assert notebook.run("import alpha; alpha.X").result == "1"
 
-Invariant: nothing outside the folder is read or written, and no kernel outlives its ``with``.
+Invariant: nothing of the person who runs the test is read or written, and no kernel outlives its ``with``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import os
 import queue
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any
 from synccore.backends.opening import Access, open_backend
 from synccore.look import Source
 from synccore.provenance import Author
+from synccore.pull import pull
 from synccore.push import PushReport, push
 from synccore.store import Store
 from synccore.worktree.laptop import LaptopState
@@ -62,13 +64,19 @@ class Notebook:
     def __init__(self, manager: Any, client: Any) -> None:
         self._manager = manager
         self._client = client
+        self._first: list[Any] = []
+        self._await_subscription()
 
-    def run(self, code: str) -> Ran:
-        """Run a cell to its end."""
-        return self.outcome(self.begin(code))
+    def run(self, code: str, *, answers: Sequence[str] = ()) -> Ran:
+        """Run a cell to its end; whatever it asks gets the next of *answers*."""
+        cell = str(self._client.execute(code, allow_stdin=bool(answers)))
+        for answer in answers:
+            self._client.get_stdin_msg(timeout=_PATIENCE_SECONDS)
+            self._client.input(answer)
+        return self.outcome(cell)
 
     def begin(self, code: str) -> str:
-        """Begin to run a cell and return what `outcome` and `await_output` know it by."""
+        """Begin to run a cell and return what `outcome` knows it by."""
         return str(self._client.execute(code, allow_stdin=False))
 
     def await_output(self, text: str) -> str:
@@ -101,11 +109,27 @@ class Notebook:
         """Press the button that interrupts the kernel."""
         self._manager.interrupt_kernel()
 
+    def _await_subscription(self) -> None:
+        """Ask until what the kernel publishes is heard: what it published before we were connected is lost."""
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < end:
+            self._client.kernel_info()
+            with suppress(queue.Empty):
+                self._first.append(self._client.get_iopub_msg(timeout=1))
+                return
+            assert self._manager.is_alive(), "the kernel has died"
+        raise AssertionError(f"the kernel published nothing for {_PATIENCE_SECONDS:g} s")
+
     def _next(self) -> Any:
-        try:
-            return self._client.get_iopub_msg(timeout=_PATIENCE_SECONDS)
-        except queue.Empty:
-            raise AssertionError(f"the kernel said nothing for {_PATIENCE_SECONDS:g} s") from None
+        if self._first:
+            return self._first.pop()
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < end:
+            try:
+                return self._client.get_iopub_msg(timeout=1)
+            except queue.Empty:  # noqa: PERF203 - the loop is for this
+                assert self._manager.is_alive(), "the kernel has died"
+        raise AssertionError(f"the kernel said nothing for {_PATIENCE_SECONDS:g} s")
 
 
 @dataclass
@@ -156,6 +180,10 @@ class Machine:
         else:
             file.write_text(text)
 
+    def prepare(self, text: str) -> None:
+        """Let the IPython profile run *text* before the line that synchronises."""
+        self.write_startup(text + "\n" + _STARTUP_LINE)
+
     def write_startup(self, text: str) -> None:
         """Let *text* be what the IPython profile runs at a start."""
         file = self.home / ".ipython" / "profile_default" / "startup" / "10-epic-lab.py"
@@ -178,6 +206,14 @@ class Machine:
                 file.write_text(text)
         with self.store() as store:
             return push([Source(repo=repo, root=self.laptop / repo) for repo in repos], store=store)
+
+    def pull(self) -> None:
+        """Pull as another kernel of the machine would."""
+        backend = open_backend(self.base_url, access=self.access)
+        try:
+            pull(self.code_home, user=self.username, backend=backend, store=backend.base_url, now_ns=time.time_ns)
+        finally:
+            backend.close()
 
     @contextmanager
     def store(self) -> Iterator[Store]:
@@ -213,19 +249,23 @@ class Machine:
             "--log-level=40",
         ]
         spec.write_text(json.dumps({"argv": argv, "display_name": "lab", "language": "python"}))
-        manager = KernelManager(
-            kernel_name="lab",
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(specs)], ensure_native_kernel=False),
-        )
-        manager.start_kernel(env=self.environment(variables), cwd=str(self.home))
-        client = manager.blocking_client()
-        try:
-            client.start_channels()
-            yield Notebook(manager, client)
-        finally:
-            client.stop_channels()
-            manager.shutdown_kernel(now=True)
-            manager.cleanup_resources()
+        # Sockets in a folder, where nobody else can take them; the path of one must be short.
+        with tempfile.TemporaryDirectory(prefix="epic-lab-", ignore_cleanup_errors=True) as sockets:
+            manager = KernelManager(
+                kernel_name="lab",
+                kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(specs)], ensure_native_kernel=False),
+                connection_file=f"{sockets}/kernel.json",
+                transport="ipc",
+            )
+            manager.start_kernel(env=self.environment(variables), cwd=str(self.home))
+            client = manager.blocking_client()
+            try:
+                client.start_channels()
+                yield Notebook(manager, client)
+            finally:
+                client.stop_channels()
+                manager.shutdown_kernel(now=True)
+                manager.cleanup_resources()
 
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Return the whole environment of a process on this machine."""

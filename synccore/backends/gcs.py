@@ -180,7 +180,9 @@ class GcsBackend:
         except requests.exceptions.ConnectionError as error:
             if _distrusts(error):
                 raise self._store.untrusted(_reason(error)) from error
-            raise self._store.unavailable(call, _reason(error), ambiguous=call.writes and _was_sent(error)) from error
+            if not _was_sent(error):
+                raise self._store.unreachable(call, _reason(error)) from error
+            raise self._store.unavailable(call, _reason(error), ambiguous=call.writes) from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._store.unavailable(call, _reason(error), ambiguous=call.writes) from error
 

@@ -249,6 +249,16 @@ class GcsStore:
             ambiguous=ambiguous,
         )
 
+    def unreachable(self, call: Call, why: str) -> UnavailableError:
+        """Say that there was no connection for *call*: nothing was sent."""
+        return UnavailableError(
+            ErrorKind.UNREACHABLE,
+            f"{_verb(call)} {self._where(call)} did not work: there is no connection to the storage: {why}",
+            base_url=self.base_url,
+            key=call.key,
+            ambiguous=False,
+        )
+
     def not_understood(self, call: Call, found: str) -> UnavailableError:
         """Say that the answer was none of the service's."""
         return self.unavailable(call, f"the answer makes no sense: {found}", ambiguous=call.writes)

@@ -275,8 +275,7 @@ def _as_google_time(seconds: float) -> Any:
 
 
 def _no_credentials(why: str) -> BackendError:
-    hint = "gcloud auth application-default login"
-    return BackendError(ErrorKind.NO_CREDENTIALS, f"{' '.join(why.split())}; try: {hint}", hint=hint)
+    return BackendError(ErrorKind.NO_CREDENTIALS, " ".join(why.split()), hint="gcloud auth application-default login")
 
 
 def _unavailable(why: str) -> UnavailableError:

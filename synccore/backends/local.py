@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from synccore.backends.base import Found, Listed, Unchanged, Version
 from synccore.backends.refusals import check_range, key_taken, no_bucket, no_object, refused, too_short, version_moved
-from synccore.errors import BackendError, ErrorKind, InvalidInputError, SyncError
+from synccore.errors import BackendError, ErrorKind, InvalidInputError, SyncError, UnavailableError
 from synccore.keys import Key
 
 if sys.platform == "win32":
@@ -92,9 +92,13 @@ class LocalBackend:
                 else:
                     self._replace(key, unfinished, path, replacing)
             finally:
-                with contextlib.suppress(FileNotFoundError):
+                # The object is in its place or it is not; what else is left here goes with a later deletion.
+                with contextlib.suppress(OSError):
                     unfinished.unlink()
+        try:
             _sync_directory(path.parent)
+        except OSError as error:
+            raise self._unsettled(path, error) from error
         return _version_of(data)
 
     def delete(self, key: Key, *, expecting: Version) -> None:
@@ -190,6 +194,16 @@ class LocalBackend:
             yield
         except OSError as error:
             raise self._refusal(verb, path, error) from error
+
+    def _unsettled(self, path: Path, error: OSError) -> UnavailableError:
+        """Say that an object has its name, and that nobody knows whether it keeps it through a crash of the system."""
+        return UnavailableError(
+            ErrorKind.UNAVAILABLE,
+            f"{path} in the store {self.base_url} is written, but the system does not confirm it: {error.strerror or error}",
+            base_url=self.base_url,
+            path=str(path),
+            ambiguous=True,
+        )
 
     def _refusal(self, verb: str, path: Path, error: OSError) -> SyncError:
         at = error.filename if isinstance(error.filename, str) else str(path)

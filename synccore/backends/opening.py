@@ -16,6 +16,7 @@ from synccore.errors import ErrorKind, InvalidInputError
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _DRIVE = re.compile(r"/?[A-Za-z]:/")
+_FILE = "file://"
 _EXPECTED = "expected file:///some/dir or gs://bucket/prefix"
 
 
@@ -29,7 +30,9 @@ class Access:
 
     Attributes:
         deadline_seconds: how long one call may keep its caller waiting before the first byte comes, and again between any
-            two bytes; also how long it is tried again.
+            two bytes.
+        retry_seconds: how long after its beginning a call that was not answered is tried again; ``None`` for as long as one call
+            may wait.
         emulator_host: where a server stands in for Google Cloud Storage, as in ``STORAGE_EMULATOR_HOST``
             (``http://127.0.0.1:9023`` or ``127.0.0.1:9023``); it is spoken to without credentials.
         endpoint: where Google Cloud Storage is, where no emulator is.
@@ -44,6 +47,7 @@ class Access:
     """
 
     deadline_seconds: float = 30.0
+    retry_seconds: float | None = None
     emulator_host: str | None = None
     endpoint: str = "https://storage.googleapis.com"
     credentials_file: Path | None = None
@@ -57,26 +61,35 @@ def open_backend(base_url: str, *, access: Access) -> Backend:
     """Open the store at *base_url*, without speaking to it yet.
 
     ``file:///some/dir`` is a directory (``%20`` and the like are decoded); ``gs://bucket/prefix`` is Google Cloud Storage,
-    where what may succeed later is tried again until ``access.deadline_seconds``.
+    where what may succeed later is tried again for ``access.retry_seconds``.
 
     Raises:
         InvalidInputError: *base_url* is no such URL.
     """
+    directory = directory_of(base_url)
+    if directory is not None:
+        from synccore.backends.local import LocalBackend
+
+        return LocalBackend(directory)
     scheme, separator, rest = base_url.partition("://")
     if not separator:
         raise _bad_url(base_url, "it has no scheme")
-    if scheme == "file":
-        return _open_directory(base_url, rest)
     if scheme == "gs":
         return _open_bucket(base_url, rest, access)
     raise _bad_url(base_url, f"the scheme {scheme!r} is unknown")
 
 
-def _open_directory(base_url: str, rest: str) -> Backend:
+def directory_of(base_url: str) -> Path | None:
+    """Return the directory that a ``file:`` URL names, and ``None`` for a store that is none of this machine's directories.
+
+    Raises:
+        InvalidInputError: *base_url* is no URL of a directory.
+    """
+    if not base_url.startswith(_FILE):
+        return None
     from urllib.parse import unquote
 
-    from synccore.backends.local import LocalBackend
-
+    rest = base_url.removeprefix(_FILE)
     path = unquote(rest.removeprefix("localhost"))
     if not path.startswith("/"):
         raise _bad_url(base_url, "a file URL needs an absolute path after three slashes")
@@ -86,7 +99,7 @@ def _open_directory(base_url: str, rest: str) -> Backend:
         path = path.removeprefix("/")
     if path.strip("/") in {"", "."} or ".." in path.split("/"):
         raise _bad_url(base_url, "the path must name a directory other than the root, without '..'")
-    return LocalBackend(Path(path))
+    return Path(path)
 
 
 def _open_bucket(base_url: str, rest: str, access: Access) -> Backend:
@@ -99,7 +112,8 @@ def _open_bucket(base_url: str, rest: str, access: Access) -> Backend:
     prefix = prefix.rstrip("/")
     if prefix and any(part in {"", ".", ".."} or not part.isprintable() for part in prefix.split("/")):
         raise _bad_url(base_url, "the prefix must be names separated by single slashes")
-    return RetryingBackend(LightGcsBackend(bucket, prefix, access), deadline_seconds=access.deadline_seconds)
+    retry_seconds = access.deadline_seconds if access.retry_seconds is None else access.retry_seconds
+    return RetryingBackend(LightGcsBackend(bucket, prefix, access), deadline_seconds=retry_seconds)
 
 
 def _bad_url(base_url: str, why: str) -> InvalidInputError:

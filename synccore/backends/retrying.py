@@ -6,31 +6,29 @@ differently: a put with *replacing* whose answer was lost goes to the caller, wh
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from synccore.backends.base import Backend, Found, Listed, Unchanged, Version
-from synccore.errors import ConflictError, ErrorKind, UnavailableError
+from synccore.backends.base import Backend, Found, Listed, Version
+from synccore.backends.passing import PassingBackend
+from synccore.backends.patience import Patience, random_fraction
+from synccore.errors import ConflictError, ErrorKind, NotFoundError, SyncError, UnavailableError
 from synccore.keys import Key
 
 _T = TypeVar("_T")
 
-_FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 8.0
+
+# A machine that finds no way to the storage is mostly offline, and its user should hear of it while still looking.
+_TRIES_WITHOUT_CONNECTION = 3
 
 
-def is_ambiguous(error: UnavailableError) -> bool:
+def is_ambiguous(error: SyncError) -> bool:
     """Tell whether the call that *error* ended may have happened all the same."""
     return error.facts.get("ambiguous") is True
 
 
-def _random_fraction() -> float:
-    return int.from_bytes(os.urandom(4), "big") / 2**32
-
-
-class RetryingBackend:
+class RetryingBackend(PassingBackend):
     """Pass calls on to *inner* and repeat those that were not answered, with growing pauses, for *deadline_seconds*.
 
     Args:
@@ -49,34 +47,15 @@ class RetryingBackend:
         deadline_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = _random_fraction,
+        jitter: Callable[[], float] = random_fraction,
     ) -> None:
-        self._inner = inner
-        self._deadline_seconds = deadline_seconds
-        self._clock = clock
-        self._sleep = sleep
-        self._jitter = jitter
+        super().__init__(inner)
+        self._patience = Patience(deadline_seconds=deadline_seconds, clock=clock, sleep=sleep, jitter=jitter)
 
-    @property
-    def base_url(self) -> str:
-        """The inner backend's."""
-        return self._inner.base_url
-
-    def warm(self) -> None:
-        """Warm the inner backend."""
-        self._inner.warm()
-
-    def close(self) -> None:
-        """Close the inner backend."""
-        self._inner.close()
-
-    def get(self, key: Key, *, unless: Version | None = None) -> Found | Unchanged:
-        """Get an object, trying again."""
-        return self._insist(lambda: self._inner.get(key, unless=unless))
-
-    def get_range(self, key: Key, start: int, length: int) -> bytes:
-        """Get a part of an object, trying again."""
-        return self._insist(lambda: self._inner.get_range(key, start, length))
+    def pass_on(self, name: str, call: Callable[[], _T]) -> _T:
+        """Make *call* until it is answered: what is passed on like this may be repeated as it is."""
+        del name
+        return self._insist(call)
 
     def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
         """Store an object, trying again where no earlier try can have happened or its outcome can be read back.
@@ -99,30 +78,22 @@ class RetryingBackend:
 
         return self._insist(create)
 
-    def delete(self, key: Key, *, expecting: Version) -> None:
-        """Delete an object, trying again: what an unanswered try has deleted is gone, which is no error."""
-        self._insist(lambda: self._inner.delete(key, expecting=expecting))
-
     def keys(self, prefix: str) -> Iterator[Listed]:
         """List objects; a listing that breaks off is begun again and goes on after the last key it brought."""
         last: Key | None = None
-        pauses = self._pauses()
+        pauses = self._patience.pauses()
         while True:
             try:
                 for listed in self._inner.keys(prefix):
                     if last is None or listed.key > last:
                         yield listed
                         last = listed.key
-                        pauses = self._pauses()
+                        pauses = self._patience.pauses()
             except UnavailableError:  # noqa: PERF203  # the loop is for this
                 if not next(pauses):
                     raise
             else:
                 return
-
-    def now_seconds(self) -> float:
-        """Return the storage's clock, trying again."""
-        return self._insist(self._inner.now_seconds)
 
     def _create(self, key: Key, data: bytes, *, perhaps_done: bool) -> Version:
         """Create the object; where an earlier try may have done so, the same bytes under the key are success."""
@@ -131,30 +102,26 @@ class RetryingBackend:
         except ConflictError as error:
             if not perhaps_done or error.kind is not ErrorKind.KEY_TAKEN:
                 raise
-            found = self._inner.get(key)
+            try:
+                found = self._inner.get(key)
+            except NotFoundError:
+                # Somebody has deleted it since: the key is free again.
+                raise UnavailableError(ErrorKind.UNAVAILABLE, error.message, **error.facts, ambiguous=True) from error
             if isinstance(found, Found) and found.data == data:
                 return found.version
+            # Ours may have been there and been replaced since, which only the caller can find out.
+            error.facts["ambiguous"] = True
             raise
 
     def _insist(self, call: Callable[[], _T], *, unless: Callable[[UnavailableError], bool] | None = None) -> _T:
-        """Make *call* until it is answered, time is up, or *unless* says of its error that it must not be repeated."""
-        pauses = self._pauses()
+        """Make *call* until it is answered, time is up, nothing can be reached, or *unless* says that it must not be repeated."""
+        pauses = self._patience.pauses()
+        unconnected = 0
         while True:
             try:
                 return call()
             except UnavailableError as error:  # noqa: PERF203  # the loop is for this
-                if (unless is not None and unless(error)) or not next(pauses):
+                unconnected = unconnected + 1 if error.kind is ErrorKind.UNREACHABLE else 0
+                is_final = unconnected == _TRIES_WITHOUT_CONNECTION or (unless is not None and unless(error))
+                if is_final or not next(pauses):
                     raise
-
-    def _pauses(self) -> Iterator[bool]:
-        """Wait a little longer at each step and yield ``True``, or ``False`` once that would pass the deadline."""
-        end = self._clock() + self._deadline_seconds
-        longest = _FIRST_PAUSE_SECONDS
-        while True:
-            pause = longest * (0.5 + self._jitter() / 2)
-            if self._clock() + pause >= end:
-                yield False
-            else:
-                self._sleep(pause)
-                yield True
-            longest = min(2 * longest, _LONGEST_PAUSE_SECONDS)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synccore.digest import digest_of
+from synccore.journal import Known
 from synccore.manifest import FileKind
 from synccore.treepath import TreePath
-from synccore.worktree.occupant import Known
 from synccore.worktree.outcome import Outcome
 from synccore.worktree.rescue import RescueFolder
 from synccore.worktree.tree_writer import TreeWriter
@@ -87,6 +87,16 @@ def read_back(root: Path) -> dict[str, Node]:
     return found
 
 
+def marks(root: Path) -> dict[str, tuple[int, ...]]:
+    """Return by which one sees that something below *root* was touched; to be read is not to be touched."""
+    found: dict[str, tuple[int, ...]] = {}
+    for place in root.rglob("*"):
+        status = place.lstat()
+        mark = (status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        found[str(place.relative_to(root))] = mark
+    return found
+
+
 def _node_at(place: Path) -> Node:
     if place.is_symlink():
         return Link(str(place.readlink()))
@@ -108,7 +118,7 @@ def kind_and_data(content: Content) -> tuple[FileKind, bytes]:
 def known(content: Content) -> Known:
     """Return by what a writer recognises *content*."""
     kind, data = kind_and_data(content)
-    return kind, digest_of(data)
+    return Known(kind, digest_of(data))
 
 
 def ours_in(base: Mapping[str, Content]) -> dict[TreePath, tuple[Known, ...]]:

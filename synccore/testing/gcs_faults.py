@@ -5,6 +5,9 @@ Invariant: a fault says what is done and what is sent, and nothing of when; that
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from synccore.testing.gcs_service import ServiceError
@@ -66,6 +69,42 @@ class Redirect:
 
 
 Fault = Refuse | LoseAnswer | Reset | Truncate | Stall | Damage | Delay | Redirect
+
+
+FAULTS: dict[str, Callable[[str], Fault]] = {
+    "lose-answer": lambda value: LoseAnswer(int(value) if value else None),
+    "reset": lambda _: Reset(),
+    "truncate": lambda value: Truncate(int(value or 0)),
+    "stall": lambda value: Stall(int(value or 0)),
+    "damage": lambda _: Damage(),
+    "delay": lambda value: Delay(float(value or 1)),
+    # Nobody listens there.
+    "redirect": lambda value: Redirect(value or "http://127.0.0.1:1/"),
+}
+"""What a command line may call a fault, with the value that it may give after ``=``."""
+
+ALWAYS = "always"
+_PLANNED = re.compile(
+    r"(?P<kind>[a-z-]+|[0-9]{3})(?:=(?P<value>[^:]*))?(?::(?P<operation>[a-z_]+))??(?::(?P<times>[0-9]+|always))?"
+)
+
+
+def planned(text: str) -> tuple[Fault, str | None, int]:
+    """Return what *text*, as ``503:put:2``, says: which fault, of which operation (``None`` for any), how many times.
+
+    Raises:
+        ValueError: it says nothing of that kind.
+    """
+    match = _PLANNED.fullmatch(text)
+    if match is None:
+        raise ValueError(f"the fault {text!r} is not KIND[=VALUE][:OPERATION][:TIMES]")
+    kind, value = match["kind"], match["value"] or ""
+    times = sys.maxsize if match["times"] == ALWAYS else int(match["times"] or 1)
+    if kind.isdecimal():
+        return Refuse(int(kind)), match["operation"], times
+    if kind not in FAULTS:
+        raise ValueError(f"the fault {text!r} is unknown: expected a status as 503, or one of {', '.join(FAULTS)}")
+    return FAULTS[kind](value), match["operation"], times
 
 
 def spoilt(response: Response, fault: Fault | None) -> Response:

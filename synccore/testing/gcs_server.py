@@ -9,7 +9,7 @@
         assert server.requests == {"put": 1, "get_media": 1}
 
 By hand: ``python -m synccore.testing.gcs_server --bucket lab`` prints the line for ``STORAGE_EMULATOR_HOST`` and serves
-until it is interrupted or terminated; ``GET /_kit/log`` then answers the counts as JSON, and ``POST /_kit/reset`` begins them anew.
+until it is interrupted or terminated; ``--fault 503:put:2`` and the like let requests fail (docs/how-to/faults.md). ``GET /_kit/log`` then answers the counts as JSON, and ``POST /_kit/reset`` begins them anew.
 
 Invariant: a fault hits exactly the requests that it was injected for, and each request that was read stands in the log once.
 """
@@ -29,7 +29,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from synccore.testing.gcs_faults import Delay, Fault, Redirect, Refuse, Reset, spoilt
+from synccore.testing.gcs_faults import ALWAYS, FAULTS, Delay, Fault, Redirect, Refuse, Reset, planned, spoilt
 from synccore.testing.gcs_service import (
     GcsService,
     ServiceError,
@@ -39,6 +39,8 @@ from synccore.testing.gcs_service import (
     select_fields,
 )
 from synccore.testing.http_serving import HttpServer, Request, Response, json_response
+
+_LONGEST_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,7 @@ class GcsServer(HttpServer):
         self.denied_permissions: set[str] = set()
         self._log: list[Logged] = []
         self._faults: list[_Injected] = []
-        self._state = threading.Lock()
+        self._state = threading.Condition()
         if bucket is not None:
             self.service.create_bucket(bucket)
 
@@ -123,11 +125,32 @@ class GcsServer(HttpServer):
         with self._state:
             self._faults.append(_Injected(fault=fault, operation=operation, name=name, times=times))
 
+    def heal(self) -> None:
+        """Let no more of the injected faults happen."""
+        with self._state:
+            self._faults.clear()
+
     @property
     def log(self) -> list[Logged]:
         """Every request so far, in the order of their answers."""
         with self._state:
             return list(self._log)
+
+    def wait_for(self, *, operation: str | None = None, name: str | None = None, times: int = 1) -> None:
+        """Wait until so many requests of that operation, for objects whose names end in *name*, stand in the log.
+
+        Raises:
+            AssertionError: they do not come.
+        """
+
+        def have_come() -> bool:
+            return (
+                sum(it.operation == (operation or it.operation) and it.name.endswith(name or "") for it in self._log)
+                >= times
+            )
+
+        with self._state:
+            assert self._state.wait_for(have_come, timeout=_LONGEST_WAIT_SECONDS), "the requests did not come"
 
     @property
     def requests(self) -> Counter[str]:
@@ -172,6 +195,7 @@ class GcsServer(HttpServer):
         )
         with self._state:
             self._log.append(logged)
+            self._state.notify_all()
         return response
 
     def _answer_kit(self, request: Request) -> Response:
@@ -434,8 +458,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--latency-ms", type=float, default=0.0, help="how long each request takes at least")
     parser.add_argument("--write-limit", type=int, help="writes a second to one name; further ones answer 429")
     parser.add_argument("--token", action="append", help="a bearer token that is taken; without any, none is asked for")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="KIND[=VALUE][:OPERATION][:TIMES]",
+        help=f"let the next request fail, or the next TIMES ({ALWAYS}: all), of that OPERATION as they are called in the log, or of "
+        f"any; may be given again. KIND is a status as 503 or 429, or one of {', '.join(FAULTS)}",
+    )
     parser.add_argument("--certificate", help="a file with certificate chain and private key: serve HTTPS")
     chosen = parser.parse_args(arguments)
+    try:
+        faults = [planned(text) for text in chosen.fault]
+    except ValueError as error:
+        parser.error(str(error))
     tls = None
     if chosen.certificate:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -445,6 +481,8 @@ def main(arguments: list[str] | None = None) -> int:
         server.service.create_bucket(bucket)
     server.service.writes_a_second = chosen.write_limit
     server.tokens = set(chosen.token) if chosen.token else None
+    for fault, operation, times in faults:
+        server.inject(fault, operation=operation, times=times)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

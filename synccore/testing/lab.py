@@ -14,6 +14,7 @@ from pathlib import Path
 
 from synccore.backends.base import Backend
 from synccore.backends.memory import MemoryBackend
+from synccore.backends.patience import USUAL, Patience
 from synccore.backends.recording import RecordingBackend
 from synccore.digest import Digest
 from synccore.head import Head
@@ -46,7 +47,7 @@ class Clock:
     def run_ahead(self) -> None:
         """From now on, files that were just written count as old, so that their times are believed.
 
-        Sound only where no file changes within one tick of the kernel's clock and keeps its size.
+        Sound for files that `synccore.testing.trees.lay` has made, each of which has a time of its own.
         """
         self._ahead_ns = _AHEAD_NS
 
@@ -54,7 +55,7 @@ class Clock:
 class Laptop:
     """Somebody's laptop: trees under ``code``, and what it remembers of the store."""
 
-    def __init__(self, folder: Path, backend: Backend, clock: Clock) -> None:
+    def __init__(self, folder: Path, backend: Backend, clock: Clock, *, patience: Patience = USUAL) -> None:
         self.code = folder / "code"
         self.state = LaptopState(folder / "state")
         self.state_folder = folder / "state"
@@ -64,6 +65,7 @@ class Laptop:
             state=self.state,
             author=Author(user=USER, host=folder.name),
             now_ns=clock,
+            patience=patience,
         )
 
     def lay(self, **repos: TreeLiteral) -> None:
@@ -123,6 +125,8 @@ class Lab:
     Args:
         folder: where everybody's files are.
         inner: the storage.
+        clock: everybody's time.
+        patience: how long laptops try to move a head whose state is in doubt.
 
     Attributes:
         backend: the storage as all share it, with a count of what is asked of it.
@@ -131,17 +135,18 @@ class Lab:
         machine: the first machine.
     """
 
-    def __init__(self, folder: Path, inner: Backend, *, clock: Clock | None = None) -> None:
+    def __init__(self, folder: Path, inner: Backend, *, clock: Clock | None = None, patience: Patience = USUAL) -> None:
         self.folder = folder
         self.inner = inner
         self.backend = RecordingBackend(inner)
         self.clock = clock or Clock()
+        self._patience = patience
         self.laptop = self.another_laptop("laptop")
         self.machine = self.another_machine("machine")
 
     def another_laptop(self, name: str) -> Laptop:
         """Add a laptop."""
-        return Laptop(self.folder / name, self.backend, self.clock)
+        return Laptop(self.folder / name, self.backend, self.clock, patience=self._patience)
 
     def another_machine(self, name: str) -> Machine:
         """Add a machine."""

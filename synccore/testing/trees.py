@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import os
 import random
 import stat
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -156,13 +158,21 @@ def _read(path: Path) -> Node:
     return Executable(data) if status.st_mode & stat.S_IXUSR else data
 
 
+# No two files that are made here have the same time, however coarse the kernel's clock is.
+_stamps = itertools.count(time.time_ns())
+
+
 def _make(path: Path, node: Node) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    stamp = next(_stamps)
     if isinstance(node, Link):
         path.symlink_to(node.target)
+        if os.utime in os.supports_follow_symlinks:
+            os.utime(path, ns=(stamp, stamp), follow_symlinks=False)
         return
     path.write_bytes(content_of(node))
     path.chmod(0o755 if isinstance(node, Executable) else 0o644)
+    os.utime(path, ns=(stamp, stamp))
 
 
 def _prune(root: Path) -> None:

@@ -23,6 +23,7 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "the name is longer than this file system allows: shorten it at its origin",
     errno.ENOTDIR: "a file or link stands where a folder was expected: move it away",
     errno.ELOOP: "a symbolic link stands where none is followed: move it away",
+    errno.ENOENT: "its folder was removed or renamed meanwhile: run this again",
     errno.EIO: "the disk reports a fault: check it before you go on",
 }
 

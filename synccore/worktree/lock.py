@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,7 +98,9 @@ class TreeLock:
             return
         try:
             if self._owner_pid == os.getpid():
-                os.ftruncate(handle, 0)
+                # Where the disk refuses even this, the next holder looks for the traces of a crash, and finds none.
+                with suppress(OSError):
+                    os.ftruncate(handle, 0)
                 _unlock(handle)
         finally:
             os.close(handle)
@@ -122,9 +124,11 @@ class TreeLock:
 
     def _write_note(self, handle: int) -> None:
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now_ns() // 10**9))
-        os.ftruncate(handle, 0)
+        note = f"pid {os.getpid()} since {since}\n".encode("ascii")
         os.lseek(handle, 0, os.SEEK_SET)
-        os.write(handle, f"pid {os.getpid()} since {since}\n".encode("ascii"))
+        # Over the old one, so that at no instant there is none: it is the only sign of a crash.
+        os.write(handle, note)
+        os.ftruncate(handle, len(note))
 
     def _locked(self, handle: int, waited_seconds: float) -> WorktreeError:
         note = _NOTE.fullmatch(_read_note(handle))

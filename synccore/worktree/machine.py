@@ -19,7 +19,7 @@ import os
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from synccore.backends.base import Version
 from synccore.digest import Digest
 from synccore.gitfacts import GitFacts
 from synccore.provenance import Author, Provenance, SnapshotId
+from synccore.worktree.aftermath import boot_id
 from synccore.worktree.atomic import write_atomically
 from synccore.worktree.disk_error import worktree_error
 from synccore.worktree.staging import AREA
@@ -66,11 +67,18 @@ class State:
         store: the base URL and user they come from.
         version: the head's version they are at; ``None`` if that is not sure.
         trees: by the repository's name.
+        boot: the run of the machine in which this was recorded, where the system names them.
     """
 
     store: str
     version: Version | None
     trees: dict[str, TreeState] = field(default_factory=dict)
+    boot: str | None = field(default_factory=boot_id)
+
+    @property
+    def is_after_restart(self) -> bool:
+        """Whether the machine has been restarted since, perhaps before all that was written had reached its disk."""
+        return self.boot != boot_id()
 
     def kept(self, home: Path) -> dict[str, TreeState]:
         """Return the trees without those that are no longer synchronised and that somebody has removed from *home*."""
@@ -98,7 +106,7 @@ class MachineMemory:
             state = _parse(json.loads(body)) if is_whole else State(store=store, version=None)
         except (OSError, ValueError, KeyError, TypeError):
             return State(store=store, version=None)
-        return state if state.store == store else State(store=store, version=None, trees=state.trees)
+        return state if state.store == store else replace(state, store=store, version=None)
 
     def store(self, state: State) -> None:
         """Record *state*."""
@@ -191,13 +199,21 @@ class MachineMemory:
         """Return the note that an unfinished run has left about *repo*."""
         return _read(self._area / "begun" / repo)
 
+    def unfinished(self) -> frozenset[str]:
+        """Return the repositories about which a run has left a note that did not finish."""
+        try:
+            return frozenset(os.listdir(self._area / "begun"))
+        except OSError:
+            return frozenset()
+
     def note_begun(self, repo: str, data: bytes) -> None:
         """Leave a note about what is going to be written into *repo*."""
         write_atomically(self._area / "begun" / repo, data)
 
     def forget_begun(self, repo: str) -> None:
-        """Take that note away, after the state was recorded."""
-        (self._area / "begun" / repo).unlink(missing_ok=True)
+        """Take that note away, after the state was recorded; one that stays costs the next pull a longer way, and no more."""
+        with suppress(OSError):
+            (self._area / "begun" / repo).unlink()
 
 
 def _read(path: Path) -> bytes | None:
@@ -212,6 +228,7 @@ def _plain(state: State) -> dict[str, object]:
         "format": _FORMAT,
         "store": state.store,
         "version": state.version,
+        "boot": state.boot,
         "trees": {
             repo: {
                 "snapshot": tree.snapshot.hex(),
@@ -245,6 +262,7 @@ def _parse(value: Any) -> State:
     return State(
         store=str(value["store"]),
         version=None if value["version"] is None else Version(str(value["version"])),
+        boot=None if value["boot"] is None else str(value["boot"]),
         trees={str(repo): _parse_tree(tree) for repo, tree in value["trees"].items()},
     )
 

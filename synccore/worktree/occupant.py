@@ -13,11 +13,10 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from synccore.digest import Digest, digest_of
+from synccore.journal import Known
 from synccore.manifest import FileKind
+from synccore.plan import FOREIGN, Foreign
 from synccore.worktree.directory_chain import NOT_A_DIRECTORY, OPEN_TO_READ
-
-Known = tuple[FileKind, Digest]
-"""A content by which we recognise our own work: its kind and the SHA-256 of its bytes or of the link's text."""
 
 _SLICE_BYTES = 1 << 20
 
@@ -32,12 +31,12 @@ class Occupant(NamedTuple):
 
     Attributes:
         status: of the thing itself, not of what a link points to.
-        match: which of the contents that were asked about it is; ``None`` if none of them, or if it cannot be told, which
-            is to be taken for somebody's edit.
+        content: which of the contents that were asked about it is; `FOREIGN` if none of them, or if it cannot be told,
+            which is to be taken for somebody's edit.
     """
 
     status: os.stat_result
-    match: Known | None
+    content: Known | Foreign
 
     @property
     def is_directory(self) -> bool:
@@ -68,16 +67,17 @@ def look(directory: int, name: bytes, candidates: Collection[Known]) -> Occupant
         kind = FileKind.SYMLINK
         read = _link_digest
     else:
-        return Occupant(status, None)
-    if not any(candidate is kind for candidate, _ in candidates):
-        return Occupant(status, None)
+        return Occupant(status, FOREIGN)
+    if not any(candidate.kind is kind for candidate in candidates):
+        return Occupant(status, FOREIGN)
     try:
         digest = read(directory, name, status.st_size)
     except OSError as error:
         if error.errno in _CANNOT_BE_TOLD:
-            return Occupant(status, None)
+            return Occupant(status, FOREIGN)
         raise
-    return Occupant(status, (kind, digest) if (kind, digest) in candidates else None)
+    found = Known(kind, digest)
+    return Occupant(status, found if found in candidates else FOREIGN)
 
 
 def is_still(directory: int, name: bytes, seen: Occupant) -> bool:

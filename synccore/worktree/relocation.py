@@ -45,7 +45,7 @@ def _carry(source: int, name: bytes, target: int, new_name: bytes) -> None:
         _carry_directory(source, name, target, new_name)
     elif stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(name, dir_fd=source), new_name, dir_fd=target)
-        os.unlink(name, dir_fd=source)
+        _remove_original(source, name, target, new_name, is_copied=True, before=status)
     elif stat.S_ISREG(status.st_mode):
         _carry_file(source, name, target, new_name)
     else:
@@ -81,14 +81,21 @@ def _carry_file(source: int, name: bytes, target: int, new_name: bytes) -> None:
             is_equal = digest_of_open_file(reading, before.st_size) == digest_of_open_file(writing, before.st_size)
         finally:
             os.close(writing)
-        # RACE: a change between this look and the unlinking is lost; the two follow each other at once.
-        now = os.stat(name, dir_fd=source, follow_symlinks=False)
-        if not is_equal or not same_state(before, now):
-            os.unlink(new_name, dir_fd=target)
-            raise OSError(errno.EBUSY, "it changes while it is being copied to another file system")
-        os.unlink(name, dir_fd=source)
+        _remove_original(source, name, target, new_name, is_copied=is_equal, before=before)
     finally:
         os.close(reading)
+
+
+def _remove_original(
+    source: int, name: bytes, target: int, new_name: bytes, *, is_copied: bool, before: os.stat_result
+) -> None:
+    """Remove what was copied, if it was and still is what it was *before*; otherwise the copy."""
+    # RACE: a change between this look and the unlinking is lost; the two follow each other at once.
+    now = os.stat(name, dir_fd=source, follow_symlinks=False)
+    if not is_copied or not same_state(before, now):
+        os.unlink(new_name, dir_fd=target)
+        raise OSError(errno.EBUSY, "it changes while it is being copied to another file system")
+    os.unlink(name, dir_fd=source)
 
 
 def _copy(reading: int, writing: int) -> None:

@@ -3,8 +3,9 @@
     <home>/.rescued/2026-01-31T12-30-05Z/<repo>/<path>   what was saved, under its own name
     <home>/.rescued/2026-01-31T12-30-05Z.jsonl           one line for each: what, when, why, replaced by what
 
-Invariant: nothing in the rescue area is ever overwritten or removed by us. The time's folder is made by us alone (a second
-one within the same second is called ``…Z-2``), and what would take a saved name opens the next folder.
+Invariant: nothing in the rescue area is ever overwritten, nor removed but by its owner's word (`synccore.rescued`). The
+time's folder is made by us alone (a second one within the same second is called ``…Z-2``), and what would take a saved name
+opens the next folder.
 
 A line is written before its file is moved: a crash between the two leaves a line without a file, which readers leave out,
 and never a file about which nothing is known. The move itself is the save.
@@ -17,11 +18,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from synccore.digest import Digest, digest_from_hex
+from synccore.keys import repo_name
 from synccore.treepath import TreePath
 from synccore.worktree.directory_chain import (
     NOT_A_DIRECTORY,
@@ -35,7 +38,7 @@ from synccore.worktree.relocation import relocate
 from synccore.worktree.temporary import write_all
 
 AREA = ".rescued"
-_LINES = ".jsonl"
+LINES = ".jsonl"
 
 
 class Reason(str, Enum):
@@ -46,6 +49,7 @@ class Reason(str, Enum):
     DIRECTORY_IN_THE_WAY = "directory-in-the-way"
     SPECIAL_FILE = "special-file"
     ORPHANED_BYTECODE = "orphaned-bytecode"
+    REPLACED_BY_RESTORE = "replaced-by-restore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,11 @@ class Rescued:
     reason: Reason
     when_ns: int
     replaced_by: Digest | None
+
+    @property
+    def folder(self) -> str:
+        """The name of the time's folder that it is in."""
+        return self.saved_as.parents[len(self.path.parts)].name
 
 
 class RescueFolder:
@@ -149,7 +158,7 @@ class RescueFolder:
             place, target = rescued.path.name.encode(), chain.here.handle
             if _exists(target, place):
                 return False
-            _note(area, f"{folder}{_LINES}", rescued)
+            _note(area, f"{folder}{LINES}", rescued)
             relocate(directory, name, target, place)
         finally:
             chain.close()
@@ -168,7 +177,14 @@ def _note(area: int, lines: str, rescued: Rescued) -> None:
     }
     handle = os.open(lines, OPEN_TO_ADD, 0o666, dir_fd=area)
     try:
-        write_all(handle, (json.dumps(facts) + "\n").encode("ascii"))
+        before = os.fstat(handle).st_size
+        try:
+            write_all(handle, (json.dumps(facts) + "\n").encode("ascii"))
+        except OSError:
+            # A full disk takes a part of a line, which would swallow the next one.
+            with suppress(OSError):
+                os.ftruncate(handle, before)
+            raise
     finally:
         os.close(handle)
 
@@ -187,7 +203,7 @@ def rescued_under(home: Path) -> list[Rescued]:
     Lines that cannot be read (a crash can cut the last one) are left out, as are those whose file is gone.
     """
     found: list[Rescued] = []
-    for lines in sorted((home / AREA).glob(f"*{_LINES}")):
+    for lines in sorted((home / AREA).glob(f"*{LINES}")):
         folder = lines.with_suffix("")
         for line in lines.read_text(encoding="ascii", errors="replace").splitlines():
             rescued = _read_line(line, folder)
@@ -203,14 +219,14 @@ def _read_line(line: str, folder: Path) -> Rescued | None:
 
     try:
         facts = json.loads(line)
-        path = TreePath(facts["path"])
+        repo, path = repo_name(str(facts["repo"])), TreePath(str(facts["path"]))
         replaced_by = facts["replaced_by"]
         return Rescued(
-            repo=facts["repo"],
+            repo=repo,
             path=path,
-            saved_as=folder / facts["repo"] / path,
+            saved_as=folder / repo / path,
             reason=Reason(facts["reason"]),
-            when_ns=facts["when_ns"],
+            when_ns=int(facts["when_ns"]),
             replaced_by=digest_from_hex(replaced_by) if replaced_by is not None else None,
         )
     except (ValueError, KeyError, TypeError, InvalidInputError):

@@ -6,6 +6,7 @@ while it was, or it is reported.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from synccore.digest import Digest
-from synccore.manifest import MAX_WHOLE_CHUNK_BYTES, Entry, FileKind
+from synccore.manifest import MAX_LINK_BYTES, MAX_WHOLE_CHUNK_BYTES, Entry, FileKind
 from synccore.problem import Problem, ProblemKind
 from synccore.treepath import TreePath
 from synccore.worktree.statcache import Fingerprint, StatCache, fingerprint, is_link
@@ -146,6 +147,8 @@ def _read_link(full: str) -> tuple[bytes, Fingerprint | None]:
         data = os.fsencode(os.readlink(full))
     except OSError as error:
         raise UnstableFileError from error
+    if not 0 < len(data) <= MAX_LINK_BYTES:
+        raise OSError(errno.ENAMETOOLONG, f"its target has {len(data)} bytes, which no other machine would take")
     return data, before if fingerprint(os.lstat(full)) == before else None
 
 
@@ -215,16 +218,17 @@ def open_large(root: Path, unread: Unread) -> Iterator[LargeFile]:
         yield LargeFile(file, unread)
 
 
-def link_notes(root: Path, paths: Iterable[tuple[TreePath, bytes]]) -> tuple[Problem, ...]:
-    """Name the links that lead out of the tree at *root*; they are carried as they are.
+def link_notes(root: Path, paths: Iterable[TreePath]) -> tuple[Problem, ...]:
+    """Name those of the links at *paths* that lead out of the tree at *root*; they are carried as they are.
 
-    Args:
-        root: the tree.
-        paths: each link's path and target.
+    A link that has gone since it was listed is passed over: the next look will not list it.
     """
     notes = []
-    for path, target in paths:
-        text = os.fsdecode(target)
+    for path in paths:
+        try:
+            text = os.readlink(root / path)
+        except OSError:
+            continue
         steps = os.path.normpath(os.path.join(os.path.dirname(path), text))
         if os.path.isabs(text) or steps == os.pardir or steps.startswith(os.pardir + os.sep):
             notes.append(Problem(ProblemKind.LINK_LEAVES_TREE, path, f"is a link to {text!r}, outside of {root.name}"))

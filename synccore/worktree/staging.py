@@ -43,13 +43,27 @@ def put_in_place(staging: Path, root: Path) -> None:
 
 
 def sweep_staging(root: Path) -> int:
-    """Remove what crashed runs left of trees for *root*; return how many there were. The caller holds the tree's lock."""
+    """Remove what crashed runs left of trees for *root*; return how many there were. The caller holds the tree's lock.
+
+    Raises:
+        WorktreeError: the disk refused.
+    """
+    return _remove(root.parent / AREA, f"staging-{root.name}-????????")
+
+
+def sweep_all_staging(home: Path) -> int:
+    """Remove what crashed runs left of any tree under *home*, also of one that nobody wants any more, as `sweep_staging`."""
+    return _remove(home / AREA, "staging-*-????????")
+
+
+def _remove(area: Path, pattern: str) -> int:
     import shutil
 
-    left_over = sorted((root.parent / AREA).glob(f"staging-{root.name}-????????"))
-    for staging in left_over:
-        try:
-            shutil.rmtree(staging)
-        except OSError as error:  # noqa: PERF203 - there is one, if any
-            raise worktree_error(error, staging, "remove the unfinished tree") from error
-    return len(left_over)
+    left_over = area
+    try:
+        found = sorted(area.glob(pattern))
+        for left_over in found:
+            shutil.rmtree(left_over)
+    except OSError as error:
+        raise worktree_error(error, left_over, "remove the unfinished trees in") from error
+    return len(found)

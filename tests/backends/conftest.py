@@ -36,7 +36,7 @@ def open_gcs(request: pytest.FixtureRequest, server: GcsServer) -> Iterator[Open
             if request.param == "google":
                 backend: Backend = GcsBackend("lab", "p", chosen)
             else:
-                backend = LightGcsBackend("lab", "p", chosen, serves=lambda _: True)
+                backend = LightGcsBackend("lab", "p", chosen)
             stack.callback(backend.close)
             return backend
 

@@ -21,7 +21,18 @@ from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from synccore.testing.gcs_faults import LoseAnswer, Refuse
+from synccore.testing.gcs_faults import (
+    Damage,
+    Delay,
+    Fault,
+    LoseAnswer,
+    Redirect,
+    Refuse,
+    Reset,
+    Stall,
+    Truncate,
+    planned,
+)
 from synccore.testing.gcs_server import GcsServer
 from synccore.testing.gcs_service import parse_multipart, parse_range, select_fields
 from synccore.testing.metadata_server import MetadataServer
@@ -583,3 +594,48 @@ def test_googles_client_writes_in_parts_of_a_size_it_does_not_know(client: stora
         file.write(data[600_000:])
     assert client.bucket("lab").blob("a/b").download_as_bytes(start=10, end=19) == data[10:20]
     assert quote("a/b", safe="") in client.bucket("lab").blob("a/b").path
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("503", (Refuse(503), None, 1)),
+        ("429:put", (Refuse(429), "put", 1)),
+        ("503:put:2", (Refuse(503), "put", 2)),
+        ("reset:3", (Reset(), None, 3)),
+        ("lose-answer:put:always", (LoseAnswer(), "put", sys.maxsize)),
+        ("lose-answer=503", (LoseAnswer(503), None, 1)),
+        ("truncate=100:get_media", (Truncate(100), "get_media", 1)),
+        ("stall", (Stall(), None, 1)),
+        ("damage:get_media", (Damage(), "get_media", 1)),
+        ("delay=0.5:put_begin", (Delay(0.5), "put_begin", 1)),
+        ("redirect", (Redirect("http://127.0.0.1:1/"), None, 1)),
+    ],
+)
+def test_a_fault_can_be_written_down(text: str, meant: tuple[Fault, str | None, int]) -> None:
+    assert planned(text) == meant
+
+
+@pytest.mark.parametrize("text", ["", "50", "explode", "503:put:twice", "503:2:put", "stall=x"])
+def test_what_is_no_fault_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"fault|invalid literal"):
+        planned(text)
+
+
+def test_faults_by_hand_are_those_of_the_kit() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "synccore.testing.gcs_server", "--fault", "503:list:2", "--fault", "nonsense"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
+    with subprocess.Popen(command[:-2], env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().partition("=")[2].strip()
+        statuses = []
+        for _ in range(3):
+            connection = http.client.HTTPConnection(url.removeprefix("http://"))
+            connection.request("GET", "/storage/v1/b/lab/o")
+            statuses.append(connection.getresponse().status)
+            connection.close()
+        server.terminate()
+    assert statuses == [503, 503, 200]

@@ -1,5 +1,8 @@
 """What holds where there are file modes, signals and limits, and cannot be tried elsewhere."""
 
+import errno
+import hashlib
+import os
 import stat
 import subprocess
 import sys
@@ -7,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from synccore.backends.base import Found, Version
 from synccore.backends.gcs_tokens import Tokens
 from synccore.backends.local import LocalBackend
 from synccore.backends.opening import Access
+from synccore.errors import UnavailableError
 from synccore.keys import Key
 from synccore.testing.token_endpoint import TokenEndpoint
 
@@ -129,3 +134,21 @@ def test_a_link_in_the_files_place_is_not_followed(user: Access, endpoint: Token
     assert Tokens(user).current().text == "issued-2"
     assert not cache_of(user).is_symlink()
     assert elsewhere.read_bytes() == before
+
+
+def test_a_name_that_the_system_does_not_confirm_is_in_doubt_and_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = LocalBackend(tmp_path / "store")
+    sync = os.fsync
+
+    def fail_for_directories(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fail_for_directories)
+    with pytest.raises(UnavailableError) as doubt:
+        backend.put(Key("ada/head"), b"one", replacing=None)
+    assert doubt.value.facts["ambiguous"] is True
+    assert backend.get(Key("ada/head")) == Found(b"one", Version(hashlib.sha256(b"one").hexdigest()))

@@ -4,6 +4,7 @@ import pytest
 
 from synccore.backends.base import Backend, Found, Version
 from synccore.backends.memory import MemoryBackend
+from synccore.backends.patience import random_fraction
 from synccore.backends.recording import RecordingBackend
 from synccore.backends.retrying import RetryingBackend
 from synccore.errors import BackendError, ConflictError, ErrorKind, NotFoundError, UnavailableError
@@ -204,8 +205,6 @@ def test_the_clock_is_asked_again(backend: Backend, faulty: FaultyBackend) -> No
 
 
 def test_the_jitter_of_the_product_is_a_fraction() -> None:
-    from synccore.backends.retrying import _random_fraction
-
-    drawn = [_random_fraction() for _ in itertools.repeat(None, 100)]
+    drawn = [random_fraction() for _ in itertools.repeat(None, 100)]
     assert all(0 <= it < 1 for it in drawn)
     assert len(set(drawn)) > 90

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 Machine = Any
 
-COMMANDS = ["upload", "download", "status", "log", "explain", "delete", "path", "configure-vm"]
+COMMANDS = ["upload", "download", "status", "log", "explain", "rescued", "delete", "path", "configure-vm"]
 NEEDING_CONFIGURATION = [["upload"], ["download"], ["status"], ["log"], ["explain", "x"], ["delete", "x"], ["path"]]
 
 NO_CONFIGURATION = """\
@@ -29,9 +31,9 @@ def test_the_version_is_one_line(machine: Machine) -> None:
     assert machine.run("--version").out == "epic-synccode 0.1.0\n"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, "rescued diff", "rescued restore", "rescued drop"])
 def test_help_teaches_with_a_paragraph_examples_and_where_exit_codes_are(machine: Machine, name: str) -> None:
-    done = machine.run(name, "--help")
+    done = machine.run(*name.split(), "--help")
     assert done.code == 0
     assert done.out.startswith(f"Usage: epic-synccode {name} ")
     assert "  Examples:\n    " in done.out
@@ -61,8 +63,27 @@ def test_no_command_shows_the_help_as_a_usage_error(machine: Machine) -> None:
     [
         (["uplaod"], "no such command 'uplaod'; did you mean upload?", "epic-synccode"),
         (["xyzzy"], "no such command 'xyzzy'", "epic-synccode"),
-        (["log", "-n", "0"], "Invalid value for '-n' / '--limit': 0 is not in the range x>=1.", "epic-synccode log"),
+        (
+            ["log", "-n", "0"],
+            "Invalid value for '-n' / '--limit': 0 is not in the range 1<=x<=1000000.",
+            "epic-synccode log",
+        ),
+        (
+            ["log", "-n", str(10**20)],
+            f"Invalid value for '-n' / '--limit': {10**20} is not in the range 1<=x<=1000000.",
+            "epic-synccode log",
+        ),
         (["delete"], "Missing argument 'REPO'.", "epic-synccode delete"),
+        (["rescued", "restroe"], "no such command 'restroe'; did you mean restore?", "epic-synccode rescued"),
+        (["rescued", "restore"], "Missing argument 'ID|PATH...'.", "epic-synccode rescued restore"),
+        (["rescued", "drop"], "give IDs or PATHs, or --all for everything", "epic-synccode rescued drop"),
+        (["rescued", "drop", "x", "--all"], "give IDs or PATHs, or --all for everything", "epic-synccode rescued drop"),
+        (
+            ["rescued", "drop", "--all", "--older-than", "1y"],
+            "Invalid value for '--older-than': '1y' is no age: expected a number and h, d or w, such as 30d",
+            "epic-synccode rescued drop",
+        ),
+        (["upload", ""], "expected the name of a repository, found ''", "epic-synccode upload"),
         (["up", "--forse"], "No such option '--forse'. Did you mean '--force'?", "epic-synccode upload"),
     ],
 )
@@ -137,6 +158,15 @@ def test_an_unknown_repo_is_answered_with_what_is_configured_and_the_nearest(lap
     )
 
 
+def test_a_name_in_another_case_is_the_nearest(laptop: Machine) -> None:
+    assert "hint: Did you mean alpha? " in laptop.run("upload", "ALPHA").err
+
+
+def test_a_name_may_end_with_the_slash_that_a_shell_completes(laptop: Machine) -> None:
+    (laptop.home / "code" / "alpha" / "a.py").touch()
+    assert laptop.run("upload", "alpha/").out.startswith("alpha  ")
+
+
 def test_a_configured_repo_without_a_folder_is_answered_with_the_nearest_folder(laptop: Machine) -> None:
     laptop.configure(*laptop.config_path.read_text().splitlines()[:3], "SYNCCODE_REPOS=alpha,btea")
     for command in ("upload", "status"):
@@ -152,7 +182,7 @@ def test_a_configured_repo_without_a_folder_is_answered_with_the_nearest_folder(
 
 def test_a_vm_that_is_asked_to_upload_says_what_it_is(laptop: Machine) -> None:
     laptop.configure("SYNCCODE_GCS_BASE_URL=file:///nowhere/store", "SYNCCODE_USERNAME=ana")
-    for command in (["upload"], ["delete", "alpha"]):
+    for command in (["upload"], ["delete", "alpha"], ["explain", "alpha/x.py"]):
         done = laptop.run(*command)
         assert done.code == 1
         assert done.err.startswith(
@@ -176,6 +206,20 @@ def test_a_download_never_goes_into_a_laptops_own_code(laptop: Machine) -> None:
     )
 
 
+@pytest.mark.parametrize("within", ["alpha", "alpha/deep/store"])
+def test_a_store_in_a_repository_is_refused_before_it_is_made(laptop: Machine, within: str) -> None:
+    _, *lines = laptop.config_path.read_text().splitlines()
+    laptop.configure(f"SYNCCODE_GCS_BASE_URL={(laptop.home / 'code' / within).as_uri()}", *lines)
+    done = laptop.run("upload", "beta")
+    assert done.code == 1
+    assert done.err == (
+        f"error: the store HOME/code/{within} lies in the repository alpha at HOME/code/alpha: "
+        "an upload would carry the store itself\n"
+        "hint: Set SYNCCODE_GCS_BASE_URL in HOME/.epic/lab to a folder outside the repositories.\n"
+    )
+    assert not list((laptop.home / "code" / "alpha").iterdir())
+
+
 def test_a_deletion_must_be_confirmed(laptop: Machine) -> None:
     done = laptop.run("delete", "alpha")
     assert done.code == 1
@@ -195,6 +239,20 @@ def test_a_path_outside_every_repo_is_answered_with_where_they_are(laptop: Machi
     )
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no process may stand in a folder that is removed")
+def test_a_path_seen_from_a_folder_that_is_gone_is_answered_with_that(laptop: Machine) -> None:
+    out = laptop.python(
+        "import contextlib, os, sys\n"
+        "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+        "sys.argv = ['epic-synccode', 'explain', 'x.py', '--json']\n"
+        "from epic_lab.cli.synccode import main\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+    )
+    error = json.loads(out)["error"]
+    assert (error["kind"], error["exit_code"]) == ("outside-repos", 4)
+    assert error["message"] == "x.py cannot be found from the current folder, which exists no longer"
+
+
 def test_the_path_of_a_laptop_is_its_repos(laptop: Machine) -> None:
     (laptop.home / "code" / "beta" / ".synccode_sub_paths").write_text("src\n")
     (laptop.home / "code" / "beta" / "src").mkdir()
@@ -206,6 +264,20 @@ def test_the_path_of_a_laptop_is_its_repos(laptop: Machine) -> None:
         "paths": ["HOME/code/alpha", "HOME/code/beta/src"],
         "problems": [],
     }
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is always full is Linux's")  # noqa: PTH110
+def test_a_report_for_which_there_is_no_room_is_no_bug(laptop: Machine) -> None:
+    command = [sys.executable, "-m", "epic_lab.cli.synccode", "path"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            command, env=laptop.environment(), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the report could not be written to standard output: No space left on device\n"
+        "hint: What the command was to do is done; only its report is lost. Make room where the output goes.\n"
+    )
 
 
 def test_the_path_of_a_vm_is_what_was_downloaded(machine: Machine) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from synccore.testing.trees import noise
+
 Machine = Any
 Pair = Any
 
@@ -189,6 +191,25 @@ def test_a_damaged_head_is_told_apart(lab: Lab) -> None:
     down = lab.vm.run("download")
     assert down.code == 6
     assert "Traceback" not in down.err
+
+
+@pytest.mark.parametrize("damaged", ["head", "bundles/*"])
+def test_after_damage_the_hint_says_what_helps(lab: Lab, damaged: str) -> None:
+    (lab.alpha / "noise").write_bytes(noise(300_000))
+    lab.laptop.run("upload")
+    (found,) = (lab.store / "ana").glob(damaged)
+    content = found.read_bytes()
+    found.chmod(0o600)
+    found.write_bytes(content[:60] + bytes([content[60] ^ 1]) + content[61:])
+    down = lab.vm.run("download")
+    assert down.code == 6
+    assert "`epic-synccode upload --repair`" in down.err
+    if damaged == "head":
+        assert "must be moved out of the store first" in down.err
+        found.unlink()
+    assert lab.laptop.run("upload", "--repair").code == 0
+    assert lab.vm.run("download").code == 0
+    assert (lab.vm.home / "synccode" / "alpha" / "noise").stat().st_size == 300_000
 
 
 def test_the_laptops_state_is_private(lab: Lab) -> None:

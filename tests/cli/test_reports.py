@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from epic_lab.cli import wording
-from epic_lab.cli.synccode import delete, download, log, prune, status, upload, verify
+from epic_lab.cli.synccode import delete, download, log, prune, rescued, status, upload, verify
+from epic_lab.cli.synccode.rescued import diff, drop, restore
 from epic_lab.config import Store
 from epic_lab.synccode import Run, Verified
 from synccore.diff import Difference
@@ -27,11 +28,15 @@ from synccore.provenance import Author, Provenance, SnapshotId
 from synccore.prune import PruneReport
 from synccore.pullreport import PullOutcome, PullReport, RepoPull, Saved
 from synccore.push import PushOutcome, PushReport, RepoPush
+from synccore.rescued import Comparison, Restored, SavedEdit, Standing
+from synccore.rescued import Difference as SavedDifference
 from synccore.status import SourceStatus, TreeStatus
 from synccore.treecheck import TreeCheck
 from synccore.treepath import TreePath
 from synccore.verify import Fault, FaultKind, Loss, VerifyReport
+from synccore.worktree.contents import Content, ContentKind
 from synccore.worktree.machine import TreeState
+from synccore.worktree.rescue import Reason, Rescued
 
 
 def snapshot(digits: str) -> SnapshotId:
@@ -275,6 +280,120 @@ def test_an_empty_log_says_so() -> None:
     assert log.lines(run(())) == ["nothing was uploaded yet"]
 
 
+def saved(
+    path: str,
+    *,
+    digits: str = "3f2a91cd0123",
+    content: Content | None = None,
+    reason: Reason = Reason.EDITED,
+    standing: Standing = Standing.REPLACEMENT,
+    replaced_by: Digest | None = NEW,
+) -> SavedEdit:
+    rescued = Rescued(
+        repo="alpha",
+        path=TreePath(path),
+        saved_as=RESCUED / "alpha" / path,
+        reason=reason,
+        when_ns=BY.at_ms * 10**6,
+        replaced_by=replaced_by,
+    )
+    content = content or Content(kind=ContentKind.FILE, files=1, size_bytes=1234)
+    return SavedEdit(id=digits, rescued=rescued, content=content, standing=standing)
+
+
+def test_saved_edits_are_one_line_each() -> None:
+    edits = [
+        saved("model.py"),
+        saved(
+            "notes",
+            digits="9b1c00000000",
+            content=Content(kind=ContentKind.DIRECTORY, files=4, size_bytes=30_000),
+            reason=Reason.DIRECTORY_IN_THE_WAY,
+            standing=Standing.CHANGED,
+        ),
+        saved("old.py", digits="77e01d200000", replaced_by=None),
+        saved(
+            "a b\n\x1b[31m'",
+            digits="77e01d211111",
+            content=Content(kind=ContentKind.LINK, files=1, size_bytes=1, target="/mnt/my data"),
+            reason=Reason.REPLACED_BY_RESTORE,
+        ),
+    ]
+    name = r"$'alpha/a b\x0a\x1b[31m\''"
+    assert rescued.lines(edits) == [
+        "3f2a91cd  2026-07-01 14:03  alpha/model.py              1.2 KB                    edited here            the laptop's version is here",
+        "9b1c0000  2026-07-01 14:03  alpha/notes                 folder of 4 files, 30 KB  folder in the way      something else is here now",
+        "77e01d20  2026-07-01 14:03  alpha/old.py                1.2 KB                    edited here            not in the laptop's version",
+        f"77e01d21  2026-07-01 14:03  {name}  link to '/mnt/my data'    replaced by a restore  what was restored is here",
+    ]
+    assert rescued.lines([]) == ["nothing was saved on this machine"]
+
+
+SAVED_DIFFERENCE = SavedDifference(
+    edit=saved("model.py"),
+    here=Content(kind=ContentKind.FILE, files=1, size_bytes=1200),
+    comparison=Comparison.TEXT,
+    lines=("--- here/alpha/model.py", "+++ saved/alpha/model.py", "@@ -1 +1 @@", "-rate = 0.1", "+rate = 0.01"),
+)
+
+
+def test_differences_of_saved_edits_are_lines_or_a_sentence() -> None:
+    program = Content(kind=ContentKind.EXECUTABLE, files=1, size_bytes=1)
+    folder = Content(kind=ContentKind.DIRECTORY, files=102, size_bytes=102)
+    found = [
+        SAVED_DIFFERENCE,
+        SavedDifference(edit=saved("b", content=program), here=None, comparison=Comparison.BINARY),
+        SavedDifference(edit=saved("c", content=program), here=SAVED_DIFFERENCE.here, comparison=Comparison.EQUAL),
+        SavedDifference(edit=saved("d"), here=program, comparison=Comparison.TOO_LARGE),
+        SavedDifference(
+            edit=saved("e", content=folder),
+            here=program,
+            comparison=Comparison.KIND,
+            inside=tuple((f"f{number}", program) for number in range(102)),
+        ),
+    ]
+    assert diff.lines(found)[:10] == [
+        *SAVED_DIFFERENCE.lines,
+        "alpha/b: binary; saved 1 B, executable, now nothing",
+        "alpha/c: what is in place now is equal to what was saved",
+        "alpha/c: saved as executable, now file",
+        "alpha/d: too large to compare by lines; saved 1.2 KB, now 1 B, executable",
+        "alpha/d: saved as file, now executable",
+    ]
+    assert diff.lines(found)[10:12] == [
+        "alpha/e: saved folder of 102 files, 102 B; now 1 B, executable",
+        "  + f0  1 B, executable",
+    ]
+    assert diff.lines(found)[-1] == "  + 2 more files"
+    assert diff.lines([]) == ["nothing was saved on this machine"]
+
+
+AGAIN: Any = PurePosixPath("/home/ana/synccode/.rescued/2026-07-01T15-00-00Z/alpha/model.py")
+RESTORED = Restored(
+    edit=saved("model.py"),
+    place=PurePosixPath("/home/ana/synccode/alpha/model.py"),  # type: ignore[arg-type] # the same text on Windows
+    saved=(
+        Rescued(
+            repo="alpha",
+            path=TreePath("model.py"),
+            saved_as=AGAIN,
+            reason=Reason.REPLACED_BY_RESTORE,
+            when_ns=0,
+            replaced_by=None,
+        ),
+    ),
+)
+
+
+def test_a_restore_and_a_removal_name_each_edit() -> None:
+    assert restore.lines([RESTORED]) == [
+        "alpha/model.py  restored: 1.2 KB",
+        f"alpha/model.py  what was here is saved as {AGAIN}",
+    ]
+    assert drop.lines([saved("model.py")]) == ["alpha/model.py  removed: 1.2 KB"]
+    assert drop.lines([]) == ["nothing was removed: nothing saved is meant"]
+
+
 def verified(*, losses: int = 2, faults: int = 1, trees: tuple[TreeCheck, ...] = ()) -> Verified:
     lost = tuple(
         Loss(
@@ -394,6 +513,10 @@ REPORTS: dict[str, Any] = {
     "delete": lambda: delete.document(
         "alpha", run(NEW, stored_bytes=900, fetched_bytes=4096, get=1, conditional_put=1)
     ),
+    "rescued": lambda: rescued.document([saved("model.py")]),
+    "rescued-diff": lambda: diff.document([SAVED_DIFFERENCE]),
+    "rescued-restore": lambda: restore.document([RESTORED]),
+    "rescued-drop": lambda: drop.document([saved("model.py")]),
 }
 
 

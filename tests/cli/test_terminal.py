@@ -96,3 +96,10 @@ def test_nothing_appears_where_nobody_looks(laptop: Machine) -> None:
     done = laptop.run("upload")
     assert "\x1b" not in done.out + done.err
     assert "\r" not in done.out + done.err
+
+
+def test_a_path_that_would_command_the_terminal_is_written_out(machine: Machine) -> None:
+    code, shown = on_terminal(machine, *command("no\x1b[2Jsuch\ncommand"))
+    assert code != 0
+    assert "\x1b[2J" not in shown
+    assert "\\x1b[2J" in shown

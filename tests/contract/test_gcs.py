@@ -55,7 +55,7 @@ class TestGcsOverGooglesLibraries(GcsContract):
 
 class TestGcsOverTheLightWay(GcsContract):
     def make(self, bucket: str) -> Backend:
-        return LightGcsBackend(bucket, self.prefix, self.access, serves=lambda _: True)
+        return LightGcsBackend(bucket, self.prefix, self.access)
 
 
 class TestGcsAsOpened(GcsContract):

@@ -75,3 +75,14 @@ def test_several_repositories_become_visible_together(lab: Lab) -> None:
     down = lab.machine.report("download")
     assert [repo["outcome"] for repo in down["repos"]] == ["created"] * 3
     assert other.report("log")["uploads"][0]["sequence"] == 1
+
+
+def test_a_file_that_was_only_touched_is_not_uploaded(cloud: Lab) -> None:
+    code = given_a_repository(cloud)
+    cloud.laptop.report("upload")
+    for path in (code / "__init__.py", code / "tool.sh"):
+        path.touch()
+    (code / "__main__.py").write_bytes((code / "__main__.py").read_bytes())
+    up = cloud.laptop.report("upload")
+    assert up["repos"][0]["outcome"] == "unchanged"
+    assert up["calls"] == {"conditional_get": 1}

@@ -37,7 +37,7 @@ def test_a_snapshot_that_this_laptop_never_had_is_not_replaced(lab: Lab, other: 
     other.lay(alpha={"a": "second"})
     error = assert_refused(lab, other)
     assert "uploaded from laptop" in error.message
-    assert "replace 1 files of it, delete 1 and add 0" in error.message
+    assert "replace 1 of its files, delete 1 and add 0" in error.message
     assert error.facts["snapshot"] == lab.snapshots()["alpha"].hex()
     assert_refused(lab, other)
     lab.machine.pull()
@@ -118,4 +118,19 @@ def test_a_laptop_that_lost_its_memory_and_has_what_the_store_has_remembers_that
     other.forget()
     other.push()
     other.lay(alpha={"a": "second"})
+    assert other.push("alpha").repos[0].outcome is PushOutcome.PUBLISHED
+
+
+def test_a_refusal_speaks_of_the_head_as_it_is_now_and_not_as_it_was_last_seen(lab: Lab, other: Laptop) -> None:
+    lab.laptop.lay(alpha={"a": "first"})
+    lab.laptop.push()
+    other.lay(beta={"b": "2"})
+    other.push("beta")
+    # The other laptop has seen a head with "first" in it; meanwhile that is gone.
+    lab.laptop.lay(alpha={"a": "later"})
+    lab.laptop.push("alpha")
+    other.lay(alpha={"a": "second"})
+    error = assert_refused(lab, other, "alpha")
+    assert error.facts["snapshot"] == lab.snapshots()["alpha"].hex()
+    delete("alpha", store=lab.laptop.store)
     assert other.push("alpha").repos[0].outcome is PushOutcome.PUBLISHED

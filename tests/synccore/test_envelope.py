@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synccore.envelope import MAX_PAYLOAD_BYTES, ObjectKind, compress, decompress, seal, unseal
-from synccore.errors import ErrorKind, IntegrityError
+from synccore.errors import ErrorKind, IntegrityError, InvalidInputError
 from synccore.testing.stored_bytes import bomb, envelope, frame, sha
 
 PAYLOAD = b"what is inside " * 9
@@ -108,6 +108,15 @@ def test_no_room_is_made_on_the_word_of_a_header(read: Callable[[], object]) -> 
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_what_no_reader_would_take_is_not_written() -> None:
+    most = MAX_PAYLOAD_BYTES[ObjectKind.HEAD]
+    assert unseal(ObjectKind.HEAD, seal(ObjectKind.HEAD, bytes(most)), "it") == bytes(most)
+    with pytest.raises(
+        InvalidInputError, match=f"a head of {most + 1} bytes cannot be stored: expected at most {most}"
+    ):
+        seal(ObjectKind.HEAD, bytes(most + 1))
 
 
 def test_a_frame_states_its_size_and_is_the_same_each_time() -> None:

@@ -7,16 +7,18 @@ import pytest
 from synccore.backends.memory import MemoryBackend
 from synccore.bundle import Bundle, build_bundle, nonce_block, pack_block
 from synccore.digest import digest_of
-from synccore.journal import JournalObject, Start
+from synccore.errors import ConflictError, ErrorKind
+from synccore.journal import JournalObject, Record, Start
 from synccore.keys import bundle_key, manifest_key
 from synccore.manifest import Manifest
-from synccore.provenance import SnapshotId
-from synccore.repository import GRACE_SECONDS, ObjectReader, ObjectWriter
+from synccore.provenance import Author
+from synccore.repository import GRACE_SECONDS, ObjectReader, ObjectWriter, StoredManifest
 from synccore.snapshot import snapshot_id
 from synccore.testing.lab import USER
 from synccore.testing.trees import entries, noise
 
 CONTENT = noise(3000)
+RECORD = Record(1, 0, Author(user=USER, host="laptop"), ())
 
 
 def bundle() -> Bundle:
@@ -29,29 +31,37 @@ def manifest() -> Manifest:
     return Manifest(snapshot_id(tree), tree, stored.places)
 
 
-def test_a_listing_is_stored_under_a_name_that_was_free_each_time() -> None:
-    backend = MemoryBackend()
-    objects, listed = ObjectWriter(backend, USER), manifest()
-    refs = [objects.store_manifest(SnapshotId(listed.snapshot), listed).ref for _ in range(8)]
-    assert len(set(refs)) == len(backend.objects) == 8
-    assert [ObjectReader(backend, USER).load_manifest(ref).manifest for ref in refs] == [listed] * 8
-
-
-def test_a_damaged_object_under_the_name_is_not_taken_for_ours() -> None:
+def test_each_writing_of_a_listing_has_a_name_of_its_own() -> None:
     backend = MemoryBackend()
     listed = manifest()
-    first = ObjectWriter(MemoryBackend(), USER).store_manifest(listed.snapshot, listed)
-    backend.put(manifest_key(USER, first.ref.digest), first.data[:-1], replacing=None)
-    second = ObjectWriter(backend, USER).store_manifest(listed.snapshot, listed)
-    assert ObjectReader(backend, USER).load_manifest(second.ref).manifest == listed
+    stored = [StoredManifest.of(listed) for _ in range(8)]
+    for it in stored:
+        ObjectWriter(backend, USER).store_manifest(it)
+    assert len(backend.objects) == len({it.ref for it in stored}) > 1
+    assert [ObjectReader(backend, USER).load_manifest(it.ref).manifest for it in stored] == [listed] * 8
 
 
-def test_a_journal_object_is_stored_under_a_name_that_was_free_each_time() -> None:
+def test_each_writing_of_a_journal_object_has_a_name_of_its_own() -> None:
     backend = MemoryBackend()
-    journal = JournalObject((), tuple(Start(f"repo{number}", None, number) for number in range(3)), None)
-    refs = [ObjectWriter(backend, USER).store_journal(journal) for _ in range(4)]
-    assert len(set(refs)) == 4
-    assert [ObjectReader(backend, USER).load_journal(ref) for ref in refs] == [journal] * 4
+    journal = JournalObject((RECORD,), tuple(Start(f"repo{number:02}", None, number) for number in range(50)), None)
+    refs = [ObjectWriter(backend, USER).store_journal(journal) for _ in range(8)]
+    assert len(backend.objects) == len(set(refs)) > 1
+    assert [ObjectReader(backend, USER).load_journal(ref) for ref in refs] == [journal] * 8
+
+
+@pytest.mark.parametrize("what", ["bundle", "manifest"])
+@pytest.mark.parametrize("spoil", ["old", "short"])
+def test_what_stands_under_the_name_by_chance_is_not_relied_on(what: str, spoil: str) -> None:
+    now_seconds = 1000.0
+    backend = MemoryBackend(clock=lambda: now_seconds)
+    objects, listed, packed = ObjectWriter(backend, USER), StoredManifest.of(manifest()), bundle()
+    ref, data = (packed.ref, packed.data) if what == "bundle" else (listed.ref, listed.data)
+    key = (bundle_key if what == "bundle" else manifest_key)(USER, ref.digest)
+    backend.put(key, data if spoil == "old" else data[:-1], replacing=None)
+    now_seconds += GRACE_SECONDS if spoil == "old" else 0
+    with pytest.raises(ConflictError) as refused:
+        objects.store_bundle(packed) if what == "bundle" else objects.store_manifest(listed)
+    assert refused.value.kind is ErrorKind.KEY_TAKEN
 
 
 def test_bundles_of_the_same_contents_have_different_names() -> None:

@@ -31,6 +31,7 @@ REMEDIES = {
     errno.ENFILE: "machine",
     errno.ENAMETOOLONG: "shorten",
     errno.ENOTDIR: "move it away",
+    errno.ENOENT: "run this again",
     errno.EIO: "fault",
 }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from synccore.errors import ErrorKind, WorktreeError
+from synccore.testing.killing import in_a_copy, is_killed_at
 from synccore.worktree.lock import TreeLock
 
 NOON_NS = 1_767_268_800 * 10**9  # 2026-01-01T12:00:00Z
@@ -207,3 +208,20 @@ def test_a_place_where_no_lock_can_be_is_named(tmp_path: Path) -> None:
     with pytest.raises(WorktreeError, match="cannot open the lock file") as caught:
         TreeLock(tmp_path / "file" / "lock").acquire(0)
     assert caught.value.facts["path"] == str(tmp_path / "file" / "lock")
+
+
+def test_a_crash_is_not_forgotten_by_one_that_is_killed_while_it_takes_the_lock(place: Path) -> None:
+    lock = TreeLock(place)
+
+    def die_at_work() -> None:
+        lock.acquire(0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_a_copy(die_at_work).was_killed
+    for step in range(10):
+        if not is_killed_at(step, lambda: TreeLock(place).acquire(0)):
+            break
+        with TreeLock(place).held(0) as after:
+            assert after.after_crash, f"forgotten by one that was killed at step {step}"
+        assert in_a_copy(die_at_work).was_killed
+    assert step > 1

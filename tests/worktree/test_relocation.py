@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from synccore.testing.disk_tree import Folder, Link, Node, Pipe, Program, apply, lay_out, read_back
+from synccore.rescued import list_saved, restore
+from synccore.testing.disk_tree import Content, Folder, Link, Node, Pipe, Program, apply, lay_out, read_back
 from synccore.worktree.directory_chain import OPEN_DIRECTORY
 from synccore.worktree.relocation import relocate
 from synccore.worktree.rescue import RescueFolder
@@ -99,3 +100,44 @@ def test_an_edit_is_saved_on_another_file_system_too(tmp_path: Path) -> None:
     apply(tmp_path / "alpha", {"a": "1"}, {"a": "2", "d": "3"}, rescue)
     assert read_back(tmp_path / "alpha") == {"a": "2", "d": "3"}
     assert read_back(rescue.saved[0].saved_as.parent) == {"a": "x", "d/e": "y"}
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_link_that_changes_while_it_is_copied_stays(
+    handles: tuple[int, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lay_out(tmp_path / "here", {"a": Link("1")})
+    real = os.symlink
+
+    def copy_and_edit(*args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(os, "symlink", real)
+        real(*args, **kwargs)
+        (tmp_path / "here" / "a").unlink()
+        lay_out(tmp_path / "here", {"a": Link("22")})
+
+    monkeypatch.setattr(os, "symlink", copy_and_edit)
+    with pytest.raises(OSError, match="changes while"):
+        relocate(handles[0], b"a", handles[1], b"a")
+    assert read_back(tmp_path / "here") == {"a": Link("22")}
+    assert read_back(tmp_path / "there") == {}
+
+
+@pytest.mark.usefixtures("apart")
+def test_an_edit_comes_back_from_another_file_system_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lay_out(tmp_path / "alpha", {"a": "x", "l": Link("y"), "d/e": "z"})
+    target: dict[str, Content] = {"a": "1", "d": "2", "l": "3"}
+    apply(tmp_path / "alpha", {}, target, RescueFolder(tmp_path))
+    real = os.link
+
+    def link(name: bytes, new_name: bytes, **kwargs: Any) -> None:
+        if not name.startswith(b".synccode-tmp-"):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        real(name, new_name, **kwargs)
+
+    monkeypatch.setattr(os, "link", link)
+    restore(tmp_path, list_saved(tmp_path))
+    assert read_back(tmp_path / "alpha") == {"a": "x", "l": Link("y"), "d/e": "z"}
+    saved = {
+        edit.name: read_back(edit.rescued.saved_as.parent)[edit.rescued.path.name] for edit in list_saved(tmp_path)
+    }
+    assert saved == {f"alpha/{path}": node for path, node in target.items()}

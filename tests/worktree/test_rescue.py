@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -118,6 +119,27 @@ def test_what_is_gone_cannot_be_saved_and_is_not_listed(tmp_path: Path) -> None:
         save(rescue, tmp_path / "tree", "a")
     assert rescue.saved == ()
     assert rescued_under(tmp_path) == []
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_line_does_not_swallow_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path / "tree", {"a": "1", "b": "2"})
+    rescue = noon(tmp_path)
+    real, room = os.write, [10]
+
+    def write(handle: int, data: bytes) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(handle, data[: room.pop()])
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(WorktreeError, match="the disk is full"):
+        save(rescue, tmp_path / "tree", "a")
+    monkeypatch.setattr(os, "write", real)
+    assert read_back(tmp_path / "tree") == {"a": "1", "b": "2"}
+    saved = save(rescue, tmp_path / "tree", "b")
+    assert rescued_under(tmp_path) == [saved]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from synccore.testing.disk_tree import (
     Program,
     apply,
     lay_out,
+    marks,
     ours_in,
     read_back,
     write,
@@ -113,14 +114,14 @@ def test_doing_it_a_second_time_changes_and_saves_nothing(case: str, tmp_path: P
     root = tmp_path / "alpha"
     lay_out(root, local)
     apply(root, base, target, RescueFolder(tmp_path))
-    before = {place: place.lstat() for place in root.rglob("*")}
+    before = marks(root)
     again = RescueFolder(tmp_path)
 
     outcomes = apply(root, base, target, again)
 
     assert {outcome.effect for outcome in outcomes} <= {Effect.ALREADY_THERE, Effect.ABSENT}
     assert not again.saved
-    assert {place: place.lstat() for place in root.rglob("*")} == before
+    assert marks(root) == before
     assert read_back(root) == expected
 
 

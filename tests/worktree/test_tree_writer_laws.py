@@ -9,7 +9,21 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synccore.testing.disk_tree import Content, Folder, Link, Node, Pipe, Program, apply, known, lay_out, read_back
+from synccore.plan import FOREIGN, Verdict, judge
+from synccore.testing.disk_tree import (
+    Content,
+    Folder,
+    Link,
+    Node,
+    Pipe,
+    Program,
+    apply,
+    known,
+    lay_out,
+    marks,
+    read_back,
+)
+from synccore.worktree.outcome import Effect
 from synccore.worktree.rescue import RescueFolder, rescued_under
 
 # A busy machine is no failure.
@@ -81,11 +95,29 @@ def test_the_target_is_there_and_no_edit_is_lost(
         noted = {str(one.saved_as.relative_to(home / ".rescued")) for one in rescued_under(home)}
         assert all(any(f"{path}/".startswith(f"{top}/") for top in noted) for path in saved if "/" in path)
 
-        before = {place: place.lstat() for place in root.rglob("*")}
+        before = marks(root)
         again = RescueFolder(home)
         apply(root, base, target, again)
         assert not again.saved
-        assert {place: place.lstat() for place in root.rglob("*")} == before
+        assert marks(root) == before
+
+
+@settings(UNTIMED, max_examples=200)
+@given(ours=st.none() | CONTENTS, there=st.none() | CONTENTS | st.just(Pipe()), target=st.none() | CONTENTS)
+def test_what_is_done_at_a_path_is_what_the_pure_decision_says(
+    ours: Content | None, there: Node | None, target: Content | None
+) -> None:
+    found = None if there is None else FOREIGN if isinstance(there, Pipe) else known(there)
+    verdict = judge(found, () if ours is None else (known(ours),), None if target is None else known(target))
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        lay_out(home / "alpha", {} if there is None else {"a": there})
+        base = {"a": "anything"} if ours is None and target is None else {} if ours is None else {"a": ours}
+        rescue = RescueFolder(home)
+        outcomes = apply(home / "alpha", base, {} if target is None else {"a": target}, rescue)
+        left_alone = all(outcome.effect in {Effect.ALREADY_THERE, Effect.ABSENT} for outcome in outcomes)
+        assert (verdict is Verdict.LEAVE) == left_alone
+        assert (verdict is Verdict.SAVE_THEN_REPLACE) == bool(rescue.saved)
 
 
 @settings(UNTIMED, max_examples=100)

@@ -23,6 +23,9 @@ COMMANDS = {
     "status": LazyCommand("epic_lab.cli.synccode.status", "Compare this machine's code with the store."),
     "log": LazyCommand("epic_lab.cli.synccode.log", "Show what was uploaded, newest first."),
     "explain": LazyCommand("epic_lab.cli.synccode.explain", "Say why paths are uploaded or left out."),
+    "rescued": LazyCommand(
+        "epic_lab.cli.synccode.rescued", "List the edits that were saved here before they were replaced."
+    ),
     "delete": LazyCommand("epic_lab.cli.synccode.delete", "Stop synchronising a repository."),
     "verify": LazyCommand("epic_lab.cli.synccode.verify", "Check that everything stored is whole."),
     "prune": LazyCommand(

@@ -15,12 +15,19 @@ from epic_lab.synccode import Run
 if TYPE_CHECKING:
     from synccore.history import LogLine, LogRepo
 
+_MOST = 1_000_000
+
 
 @click.command(
     epilog=options.examples("epic-synccode log", "epic-synccode log -n 100", "epic-synccode log -n 1 --json")
 )
 @click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=10, show_default=True, help="How many uploads to show."
+    "-n",
+    "--limit",
+    type=click.IntRange(min=1, max=_MOST),
+    default=10,
+    show_default=True,
+    help="How many uploads to show.",
 )
 @options.json_option
 def command(*, limit: int, as_json: bool) -> None:

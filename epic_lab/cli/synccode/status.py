@@ -10,6 +10,7 @@ from epic_lab import synccode
 from epic_lab.cli import options, wording
 from epic_lab.cli.output import Output, run_document
 from epic_lab.lab import Lab
+from epic_lab.printable import printable
 from epic_lab.synccode import Run
 
 if TYPE_CHECKING:
@@ -117,4 +118,4 @@ def _would_download(repo: TreeStatus) -> str:
 def _by(provenance: Provenance | None) -> str:
     if provenance is None:
         return ""
-    return f", uploaded {wording.moment(provenance.at_ms)} from {provenance.author.host}"
+    return f", uploaded {wording.moment(provenance.at_ms)} from {printable(provenance.author.host)}"

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
         "epic-synccode up alpha --json",
     )
 )
-@click.argument("repos", nargs=-1, metavar="[REPO[,REPO]...]...")
+@click.argument("repos", nargs=-1, metavar="[REPO[,REPO]...]...", callback=options.repo_names)
 @click.option("--force", is_flag=True, help="Upload although another machine did since, or most files are gone.")
 @click.option(
     "--repair", is_flag=True, help="Store everything anew, changed or not: the remedy for damage in the store."
 )
 @options.json_option
-def command(repos: tuple[str, ...], *, force: bool, repair: bool, as_json: bool) -> None:
+def command(repos: list[str], *, force: bool, repair: bool, as_json: bool) -> None:
     """Publish the laptop's code, uncommitted edits included.
 
     Uploads every repository of SYNCCODE_REPOS, or those named, all of them together: no notebook ever sees a new one beside an
@@ -47,8 +47,7 @@ def command(repos: tuple[str, ...], *, force: bool, repair: bool, as_json: bool)
     output = Output.of(lab, as_json=as_json)
     output.warn_of_misspelt_keys(config)
     with progress_on(output) as progress:
-        names = options.repo_names(repos)
-        run = synccode.upload(lab, config, names=names, force=force, repair=repair, progress=progress)
+        run = synccode.upload(lab, config, names=repos, force=force, repair=repair, progress=progress)
     output.result(lines(run), document(run))
     for repo in run.report.repos:
         for note in wording.problem_lines(repo.repo, repo.notes):
