@@ -272,12 +272,11 @@ def parse_snapshot(value: wire.Packed, what: str) -> SnapshotId | None:
     return None if value is None else SnapshotId(wire.digest(value, what))
 
 
-def encode_journal(journal: JournalObject) -> bytes:
-    """Return the stored bytes of a journal object."""
+def encode_journal(journal: JournalObject, *, split: int = 0) -> bytes:
+    """Return the stored bytes of a journal object; *split* as for `synccore.envelope.seal`."""
     records = [record_row(record) for record in journal.records]
-    return seal(
-        ObjectKind.JOURNAL, wire.pack((records, sorted(journal.starts, key=lambda start: start.repo), journal.earlier))
-    )
+    starts = sorted(journal.starts, key=lambda start: start.repo)
+    return seal(ObjectKind.JOURNAL, wire.pack((records, starts, journal.earlier)), split=split)
 
 
 def decode_journal(data: bytes, what: str) -> JournalObject:
