@@ -211,6 +211,8 @@ def git_row(git: GitFacts) -> wire.Packed:
 def parse_git(value: wire.Packed, what: str) -> GitFacts:
     """Return the `git` of a delta, checked."""
     commit, branch, origin, dirty, count = wire.row(value, 5, what)
+    if len(wire.rows(dirty, what)) > MAX_DIRTY_PATHS:
+        wire.damaged(what, f"names more than {MAX_DIRTY_PATHS} dirty paths")
     return GitFacts(
         commit=optional_text(commit, what),
         branch=optional_text(branch, what),
