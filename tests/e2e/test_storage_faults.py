@@ -77,7 +77,7 @@ def test_an_upload_over_what_this_laptop_never_saw_says_who_when_and_what(cloud:
     (uploaded,) = cloud.laptop.report("log")["uploads"]
     assert f"ann uploaded from {uploaded['author']['host']} at " in said.err
     assert " UTC and which this machine has never seen" in said.err
-    assert "replace 1 files of it, delete 0 and add 1" in said.err
+    assert "replace 1 of its files, delete 0 and add 1" in said.err
     assert server.requests["put"] == 0
     assert other.run("upload", "--force").code == 0
     assert sequences(cloud.laptop) == [2, 1]
