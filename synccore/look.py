@@ -18,7 +18,7 @@ from synccore.intake import Intake
 from synccore.keys import repo_name
 from synccore.manifest import Entry, FileKind, Manifest, chunks_of
 from synccore.places import ObjectRef, Place
-from synccore.problem import Problem
+from synccore.problem import Problem, ProblemKind
 from synccore.provenance import Provenance, SnapshotId
 from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
@@ -49,7 +49,7 @@ class Look:
     Args:
         source: what to look at.
         cache_path: where its stat cache is kept.
-        now_ns: a clock that is read before the first file is.
+        now_ns: a clock that is read before the first file is, and after the last.
 
     Raises:
         InvalidInputError: the name cannot be, or there is no such directory.
@@ -60,6 +60,7 @@ class Look:
         self.source = source
         self.repo = repo_name(source.repo)
         self._cache_path = cache_path
+        self._now_ns = now_ns
         self._since_ns = now_ns()
         if not source.root.is_dir():
             raise InvalidInputError(
@@ -101,7 +102,9 @@ class Look:
         cache = StatCache(tree, tuple([found[path][0] for path in paths]), snapshot)
         # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
         with suppress(WorktreeError):
-            store_stat_cache(self._cache_path, self.source.root, cache, read_from_ns=self._since_ns)
+            store_stat_cache(
+                self._cache_path, self.source.root, cache, read_from_ns=self._since_ns, read_until_ns=self._now_ns()
+            )
         return View(tree=tree, snapshot=snapshot)
 
 
@@ -173,7 +176,7 @@ class Base:
 
 
 def surprises(root: Path, view: View, base: Base) -> tuple[Problem, ...]:
-    """Name what an upload of *view* would bring that may surprise: links that leave the tree, names that collide.
+    """Name what an upload of *view* would bring that may surprise: no file at all, links that leave the tree, names that collide.
 
     What the head has already is not named again. An earlier look makes no difference, whether or not it led to an upload.
 
@@ -184,6 +187,8 @@ def surprises(root: Path, view: View, base: Base) -> tuple[Problem, ...]:
     """
     if view.snapshot == base.snapshot:
         return ()
+    if not view.tree:
+        return (Problem(ProblemKind.EMPTY_TREE, str(root), "has no file that takes part: is this the right folder?"),)
     before = base.tree
     links = [path for path, entry in view.tree.items() if entry.kind is FileKind.SYMLINK and before.get(path) != entry]
     colliding = () if view.tree.keys() == before.keys() else collisions(view.tree)

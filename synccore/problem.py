@@ -20,6 +20,7 @@ class ProblemKind(str, Enum):
     UNSTABLE = "unstable"
     SPECIAL_FILE = "special-file"
     LINK_LEAVES_TREE = "link-leaves-tree"
+    EMPTY_TREE = "empty-tree"
 
 
 @dataclass(frozen=True, slots=True)

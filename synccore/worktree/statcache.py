@@ -32,7 +32,7 @@ _MAGIC = b"\x89EPLS\x01\x00\x00"
 # machines' clocks differ a little, and some file systems keep whole seconds or even (FAT) every second one. A stamp in whole
 # hundredths of a second is taken as the sign of such a one; elsewhere it is that by chance once in ten million.
 _SLACK_NS = 100_000_000
-_COARSE_SLACK_NS = 2_000_000_000
+_COARSE_SLACK_NS = 2_000_000_000 + _SLACK_NS
 _COARSE_UNIT_NS = 10_000_000
 
 
@@ -105,20 +105,30 @@ def load_stat_cache(path: Path, root: Path) -> StatCache:
         return EMPTY
 
 
-def store_stat_cache(path: Path, root: Path, cache: StatCache, *, read_from_ns: int) -> None:
-    """Keep *cache* at *path* for the tree at *root*.
-
-    Args:
-        path: the file.
-        root: the tree.
-        cache: what was found.
-        read_from_ns: a moment before the first of its files was looked at.
-    """
-    kept = (_NEVER if found.is_racy(read_from_ns) else found for found in cache.fingerprints)
-    numbers = array("Q", chain.from_iterable(kept))
+def store_stat_cache(path: Path, root: Path, cache: StatCache, *, read_from_ns: int, read_until_ns: int) -> None:
+    """Keep at *path* what is `believable` of *cache* for the tree at *root*."""
+    numbers = array("Q", chain.from_iterable(believable(cache, read_from_ns=read_from_ns, read_until_ns=read_until_ns)))
     tree = tree_rows(list(cache.tree), list(cache.tree.values()))
     body = wire.pack((os.fsencode(root), cache.snapshot, tree, numbers.tobytes()))
     write_atomically(path, _MAGIC + xxhash.xxh3_64_digest(body) + body)
+
+
+def believable(cache: StatCache, *, read_from_ns: int, read_until_ns: int) -> tuple[Fingerprint, ...]:
+    """Return the fingerprints of *cache*, with `_NEVER` for those that a later edit might leave as they are.
+
+    RACE: a clock that is set back so that it comes to a moment again in which a file was written before, and an edit in just that
+    moment that keeps the size, leave no trace. Nor does, on a server whose clock is behind ours by more than the slack, an
+    edit within the same tick of its clock as the one before that was read between the two.
+
+    Args:
+        cache: what was found.
+        read_from_ns: a moment before the first of its files was looked at.
+        read_until_ns: a moment after the last of them was.
+    """
+    # If the clock was set back meanwhile, what was written since bears a time that looks long past: no time is believed.
+    if read_until_ns < read_from_ns:
+        return (_NEVER,) * len(cache.fingerprints)
+    return tuple([_NEVER if found.is_racy(read_from_ns) else found for found in cache.fingerprints])
 
 
 def _decode(data: bytes, root: bytes) -> StatCache:

@@ -54,6 +54,13 @@ def test_a_repository_that_vanished_or_is_empty_is_guarded(uploaded: Lab) -> Non
     assert head(uploaded) != before
 
 
+def test_a_repository_that_is_empty_from_the_beginning_is_named(local: Lab) -> None:
+    said = local.laptop.run("upload")
+    assert said.code == 0, said
+    assert f"{local.code(local.laptop)} has no file that takes part" in said.err
+    assert local.laptop.run("upload").err == ""
+
+
 def test_an_unknown_bucket(cloud: Lab) -> None:
     cloud.configure(cloud.laptop, "alpha", SYNCCODE_GCS_BASE_URL="gs://no-such-bucket/code")
     (cloud.code(cloud.laptop) / "a.py").write_text("a = 1\n")
