@@ -27,7 +27,7 @@ test: $(READY)  ## run the tests
 
 deep: $(READY)  ## run the property tests on many random examples
 	@HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest --numprocesses auto \
-		tests/properties tests/damage tests/synccore tests/worktree tests/fuzz
+		tests/properties tests/damage tests/crash tests/synccore tests/worktree tests/fuzz
 
 lint: $(READY)  ## check style, types, layers and scripts
 	@$(BIN)/ruff check .
