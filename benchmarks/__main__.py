@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from benchmarks import results, runner, tables
+from benchmarks.network import ROOT
 from benchmarks.results import Results
 from benchmarks.tools import TOOLS
 from benchmarks.trees import make_tree
@@ -23,6 +24,7 @@ from benchmarks.trees import make_tree
 _CACHE = Path.home() / ".cache" / "epic-lab-benchmarks"
 _MEMORY = Path("/dev/shm")  # a file system in memory: disks of shared machines vary fivefold
 
+_WORKING = _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
 _WIDTH = 200
 
 
@@ -48,6 +50,34 @@ def main(arguments: list[str] | None = None) -> int:
     _add_limits(run)
     run.set_defaults(act=_run)
 
+    everything = commands.add_parser("suite", help="measure everything, within about --scale times 40 minutes")
+    everything.add_argument("--scale", type=float, default=1.0, help="budgets so many times as long (%(default)s)")
+    everything.add_argument("--folder", type=Path, default=_WORKING, help="where the tools work (%(default)s)")
+    everything.set_defaults(act=_suite)
+
+    kernel = commands.add_parser("kernel", help="measure what the hook adds to a kernel's start")
+    kernel.add_argument("--tree", default="3000", help="of which each of three repositories is a copy (%(default)s)")
+    kernel.add_argument("--large", type=int, default=100_000, help="files of the large repository (%(default)s)")
+    kernel.add_argument("--rtt", type=_words, default=["0", "20"], help="round trips in milliseconds (%(default)s)")
+    kernel.add_argument("--times", type=int, default=7, help="starts of each kind (%(default)s)")
+    kernel.add_argument("--folder", type=Path, default=_WORKING, help="where it happens (%(default)s)")
+    kernel.set_defaults(act=_kernel)
+
+    growth = commands.add_parser("growth", help="measure cost against the number of files, repositories and snapshots")
+    growth.add_argument("--files", type=_numbers, help="as 10,100,1000")
+    growth.add_argument("--repos", type=_numbers, help="as 1,10")
+    growth.add_argument("--snapshots", type=_numbers, help="as 1,100,1000")
+    growth.add_argument("--folder", type=Path, default=_WORKING, help="where it happens (%(default)s)")
+    growth.set_defaults(act=_growth)
+
+    quick = commands.add_parser("quick", help="one small tree, in under a minute, and counts that may not grow")
+    quick.add_argument("--folder", type=Path, default=_WORKING, help="where the tools work (%(default)s)")
+    quick.set_defaults(act=_quick)
+
+    report = commands.add_parser("report", help="write docs/benchmarks.md from the figures")
+    report.add_argument("--docs", type=Path, default=ROOT / "docs", help="where to (%(default)s)")
+    report.set_defaults(act=_report)
+
     chosen = parser.parse_args(arguments)
     chosen.cache.mkdir(parents=True, exist_ok=True)
     code: int = chosen.act(chosen)
@@ -56,6 +86,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _words(text: str) -> list[str]:
     return [it for it in text.split(",") if it]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(it) for it in _words(text)]
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +107,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
         type=Path,
-        default=_MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir()),
+        default=_WORKING,
         help="where the tools work (%(default)s)",
     )
 
@@ -113,6 +147,73 @@ def _run(chosen: argparse.Namespace) -> int:
             )
             print_table(console, found)
             found.save(chosen.results)
+    return 0
+
+
+def _suite(chosen: argparse.Namespace) -> int:
+    from benchmarks.suite import CELLS
+
+    console, say = Console(width=_WIDTH), Console(stderr=True).print
+    for cell in CELLS:
+        tree = make_tree(cell.tree, chosen.cache)
+        tools = [TOOLS[it] for it in cell.tools]
+        limits = cell.limits(chosen.scale)
+        found = runner.run(tree, cell.rtt_ms, tools, limits=limits, folder=chosen.folder, cache=chosen.cache, say=say)
+        print_table(console, found)
+        found.save(chosen.results)
+    return 0
+
+
+def _kernel(chosen: argparse.Namespace) -> int:
+    from benchmarks import kernel_start
+
+    tree = make_tree(chosen.tree, chosen.cache)
+    rtts_ms = [int(it) for it in chosen.rtt]
+    say = Console(stderr=True).print
+    content = kernel_start.measure(
+        tree, rtts_ms=rtts_ms, times=chosen.times, large=chosen.large, folder=chosen.folder, say=say
+    )
+    results.save_json(chosen.results / "kernel.json", content)
+    print("\n".join(kernel_start.section(content)))
+    return 0
+
+
+def _growth(chosen: argparse.Namespace) -> int:
+    from benchmarks import growth
+
+    content = growth.measure(
+        files=chosen.files or growth.FILES,
+        repos=chosen.repos or growth.REPOS,
+        history=chosen.snapshots or growth.HISTORY,
+        folder=chosen.folder,
+        say=Console(stderr=True).print,
+    )
+    results.save_json(chosen.results / "growth.json", content)
+    print("\n".join(growth.section(content)))
+    return 0
+
+
+def _quick(chosen: argparse.Namespace) -> int:
+    from benchmarks import quick
+
+    tree = make_tree(quick.TREE, chosen.cache)
+    names = [name for name in quick.TOOLS if name == "ours" or TOOLS[name].absence(chosen.cache) is None]
+    tools = [TOOLS[name] for name in names]
+    found = runner.run(
+        tree, quick.RTT_MS, tools, limits=quick.LIMITS, folder=chosen.folder, cache=chosen.cache, say=lambda _: None
+    )
+    print_table(Console(width=_WIDTH), found)
+    bad = quick.regressions(found) + quick.opened_files(tree, chosen.folder, chosen.cache)
+    for line in bad:
+        print(f"count regression: {line}")
+    print("counts: " + (f"{len(bad)} above their ceilings" if bad else "all within their ceilings"))
+    return 1 if bad else 0
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    from benchmarks.report import write_report
+
+    print(write_report(chosen.results, chosen.docs))
     return 0
 
 

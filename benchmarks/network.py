@@ -127,6 +127,11 @@ class Network:
         """Delete all that is stored."""
         self._server.ask("empty")
 
+    def seed(self, folder: Path) -> None:
+        """Store the files of *folder* as if ``gsutil rsync`` had brought them."""
+        self._server.ask("empty")
+        self._server.ask(f"seed {folder}")
+
     @contextlib.contextmanager
     def counting(self) -> Iterator[list[Traffic]]:
         """Append to the list that is given, at the end of the ``with``, what went over the network meanwhile."""

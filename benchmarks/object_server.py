@@ -2,8 +2,8 @@
 
     python -m benchmarks.object_server --certificate server.pem --repositories DIR
 
-prints the addresses as a line of JSON and then answers each line of its standard input, ``counts`` or ``empty`` (which also
-begins the counts anew), with a line of JSON, until that ends.
+prints the addresses as a line of JSON and then answers each line of its standard input with a line of JSON: ``counts``, ``reset`` and
+``empty`` (both begin the counts anew), or ``seed`` and a folder, whose files it stores as if `gsutil rsync` had brought them, until that ends.
 
 Invariant: both fronts show the same objects.
 """
@@ -19,9 +19,11 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.git_server import GitServer
+from benchmarks.trees import files_of
 from synccore.testing.gcs_server import GcsServer
 
 BUCKET = "lab"
+SEEDED_PREFIX = "code"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,9 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
         fronts = (plain, secure)
         _say({"http": plain.host, "https": secure.host, "git": repositories.host})
         for line in sys.stdin:
-            if line.strip() == "empty":
-                plain.service.buckets[BUCKET].clear()
-            if line.strip() in {"empty", "reset"}:
+            word, _, value = line.rstrip("\n").partition(" ")
+            if word == "seed":
+                _seed(plain, Path(value))
+            if word in {"empty", "reset"}:
+                if word == "empty":
+                    plain.service.buckets[BUCKET].clear()
                 for front in fronts:
                     front.forget()
                 repositories.requests = 0
@@ -54,6 +59,13 @@ def main(arguments: list[str] | None = None) -> int:
                 }
             )
     return 0
+
+
+def _seed(server: GcsServer, folder: Path) -> None:
+    for file in files_of(folder):
+        metadata = {"metadata": {"goog-reserved-file-mtime": str(int(file.stat().st_mtime))}}
+        name = f"{SEEDED_PREFIX}/{file.relative_to(folder).as_posix()}"
+        server.service.insert(BUCKET, name, file.read_bytes(), metadata, {})
 
 
 def _say(content: dict[str, object]) -> None:

@@ -28,6 +28,7 @@ from benchmarks.trees import Tree
 
 TREE = "300"
 RTT_MS = 20
+TOOLS = ("ours", "rclone-strong", "git", "tar-zstd")
 LIMITS = runner.Limits(rounds=1, patience_seconds=20)
 
 _EVERYDAY_BYTES = 160 * 1024 + 20_000  # the body's budget, and what HTTP and TLS put around two connections

@@ -105,7 +105,13 @@ class Results:
         if file.exists():
             kept = load(file)
             self.tools = {**kept.tools, **self.tools}
-        file.write_text(json.dumps(_rounded(asdict(self)), indent=1) + "\n", encoding="utf-8")
+        save_json(file, asdict(self))
+
+
+def save_json(file: Path, content: object) -> None:
+    """Keep *content*, with figures as long as they are worth reading."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(_rounded(content), indent=1) + "\n", encoding="utf-8")
 
 
 def begin(tree: Tree, rtt_ms: int, folder_of_run: Path) -> Results:

@@ -5,6 +5,8 @@ Invariant: the same cells everywhere, on a terminal and in the documentation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.results import DOWN, UP, Measure, Results, ToolResult
 from benchmarks.steps import STEPS, Step
 
@@ -24,6 +26,14 @@ def seconds(value: float) -> str:
     if value >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def seconds_fine(value: float) -> str:
+    """Write a short time in the unit that suits it."""
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
+        if value * factor >= 1:
+            return f"{value * factor:.3g} {unit}"
+    return f"{value * 1e9:.3g} ns"
 
 
 def size(value: float) -> str:
@@ -74,3 +84,9 @@ def ratio_cell(found: Results, step: Step, direction: str, *, ours: str = "ours"
     if best is None or mine is None or mine.median_seconds is None:
         return ""
     return f"{best[1] / mine.median_seconds:.1f}x {best[0]}"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table in Markdown, all columns but the first to the right."""
+    align = ["---", *["---:"] * (len(header) - 1)]
+    return [f"| {' | '.join(row)} |" for row in (header, align, *rows)] + [""]

@@ -13,6 +13,7 @@ class Gcloud(Tool):
     """Google's newer way to say what `gsutil` says."""
 
     name = "gcloud"
+    can_be_seeded = True
 
     def absence(self, cache: Path) -> str | None:
         """Return why it cannot be measured."""

@@ -17,6 +17,7 @@ class Gsutil(Tool):
     """As labs call it."""
 
     name = "gsutil"
+    can_be_seeded = True
 
     def absence(self, cache: Path) -> str | None:
         """Return why it cannot be measured."""

@@ -11,7 +11,7 @@ from benchmarks.programs import first_line_of
 from benchmarks.site import Command, Site
 from benchmarks.tools.base import Tool
 
-_PROGRAM = Path(sys.executable).with_name("epic-synccode")
+PROGRAM = Path(sys.executable).with_name("epic-synccode")
 
 
 class Ours(Tool):
@@ -21,11 +21,11 @@ class Ours(Tool):
 
     def absence(self, cache: Path) -> str | None:
         """Return why it cannot be measured: it is not installed beside this Python."""
-        return None if _PROGRAM.exists() else f"there is no {_PROGRAM}"
+        return None if PROGRAM.exists() else f"there is no {PROGRAM}"
 
     def version(self, cache: Path) -> str:
         """Return its version."""
-        return first_line_of(_PROGRAM, "--version")
+        return first_line_of(PROGRAM, "--version")
 
     def set_up(self, site: Site) -> None:
         """Write both configurations."""
@@ -44,9 +44,13 @@ class Ours(Tool):
         return [self._command(site, site.machine, "download")]
 
     def _command(self, site: Site, home: Path, word: str) -> Command:
-        variables = {**site.variables(home), "STORAGE_EMULATOR_HOST": f"https://{site.network.https}"}
-        if "PYTHONPATH" in os.environ:  # where the product is not installed but tried from its working tree
-            variables["PYTHONPATH"] = os.pathsep.join(
-                str(Path(it).resolve()) for it in os.environ["PYTHONPATH"].split(os.pathsep)
-            )
-        return Command(words=(str(_PROGRAM), word), cwd=home, variables=variables)
+        storage = {"STORAGE_EMULATOR_HOST": f"https://{site.network.https}"}
+        variables = {**site.variables(home), **storage, **python_path()}
+        return Command(words=(str(PROGRAM), word), cwd=home, variables=variables)
+
+
+def python_path() -> dict[str, str]:
+    """Return the variable by which the product is tried from a working tree, where it is not installed from there."""
+    if "PYTHONPATH" not in os.environ:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(str(Path(it).resolve()) for it in os.environ["PYTHONPATH"].split(os.pathsep))}
