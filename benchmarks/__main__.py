@@ -7,6 +7,8 @@ read or written.
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,14 +19,11 @@ from rich.table import Column, Table
 
 from benchmarks import results, runner, tables
 from benchmarks.network import ROOT
+from benchmarks.paths import CACHE, WORKING
 from benchmarks.results import Results
 from benchmarks.tools import TOOLS
 from benchmarks.trees import make_tree
 
-_CACHE = Path.home() / ".cache" / "epic-lab-benchmarks"
-_MEMORY = Path("/dev/shm")  # a file system in memory: disks of shared machines vary fivefold
-
-_WORKING = _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
 _WIDTH = 200
 
 
@@ -34,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m benchmarks", description="Measure the synchronisation side by side."
     )
     parser.add_argument(
-        "--cache", type=Path, default=_CACHE, help="where fetched programs and trees are kept (%(default)s)"
+        "--cache", type=Path, default=CACHE, help="where fetched programs and trees are kept (%(default)s)"
     )
     parser.add_argument("--results", type=Path, default=results.FOLDER, help="where figures are kept (%(default)s)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -52,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     everything = commands.add_parser("suite", help="measure everything, within about --scale times 40 minutes")
     everything.add_argument("--scale", type=float, default=1.0, help="budgets so many times as long (%(default)s)")
-    everything.add_argument("--folder", type=Path, default=_WORKING, help="where the tools work (%(default)s)")
+    everything.add_argument("--folder", type=Path, default=WORKING, help="where the tools work (%(default)s)")
     everything.set_defaults(act=_suite)
 
     kernel = commands.add_parser("kernel", help="measure what the hook adds to a kernel's start")
@@ -60,19 +59,22 @@ def main(arguments: list[str] | None = None) -> int:
     kernel.add_argument("--large", type=int, default=100_000, help="files of the large repository (%(default)s)")
     kernel.add_argument("--rtt", type=_words, default=["0", "20"], help="round trips in milliseconds (%(default)s)")
     kernel.add_argument("--times", type=int, default=7, help="starts of each kind (%(default)s)")
-    kernel.add_argument("--folder", type=Path, default=_WORKING, help="where it happens (%(default)s)")
+    kernel.add_argument("--folder", type=Path, default=WORKING, help="where it happens (%(default)s)")
     kernel.set_defaults(act=_kernel)
 
     growth = commands.add_parser("growth", help="measure cost against the number of files, repositories and snapshots")
     growth.add_argument("--files", type=_numbers, help="as 10,100,1000")
     growth.add_argument("--repos", type=_numbers, help="as 1,10")
     growth.add_argument("--snapshots", type=_numbers, help="as 1,100,1000")
-    growth.add_argument("--folder", type=Path, default=_WORKING, help="where it happens (%(default)s)")
+    growth.add_argument("--folder", type=Path, default=WORKING, help="where it happens (%(default)s)")
     growth.set_defaults(act=_growth)
 
     quick = commands.add_parser("quick", help="one small tree, in under a minute, and counts that may not grow")
-    quick.add_argument("--folder", type=Path, default=_WORKING, help="where the tools work (%(default)s)")
+    quick.add_argument("--folder", type=Path, default=WORKING, help="where the tools work (%(default)s)")
     quick.set_defaults(act=_quick)
+
+    parts = commands.add_parser("parts", help="measure the steps of a synchronisation one by one, by pytest-benchmark")
+    parts.set_defaults(act=_parts)
 
     report = commands.add_parser("report", help="write docs/benchmarks.md from the figures")
     report.add_argument("--docs", type=Path, default=ROOT / "docs", help="where to (%(default)s)")
@@ -107,7 +109,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder",
         type=Path,
-        default=_WORKING,
+        default=WORKING,
         help="where the tools work (%(default)s)",
     )
 
@@ -208,6 +210,23 @@ def _quick(chosen: argparse.Namespace) -> int:
         print(f"count regression: {line}")
     print("counts: " + (f"{len(bad)} above their ceilings" if bad else "all within their ceilings"))
     return 1 if bad else 0
+
+
+def _parts(chosen: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as made:
+        figures = Path(made) / "parts.json"
+        words = [sys.executable, "-m", "pytest", "--quiet", str(ROOT / "benchmarks" / "parts")]
+        words += ["-o", "python_files=bench_*.py", "-o", "python_functions=bench_*", f"--benchmark-json={figures}"]
+        words += ["--benchmark-columns=median,iqr,rounds", "--benchmark-sort=name", f"--trees-cache={chosen.cache}"]
+        code = subprocess.run(words, cwd=ROOT, check=False).returncode
+        if code == 0:
+            found = json.loads(figures.read_text(encoding="utf-8"))["benchmarks"]
+            content = {
+                it["name"].removeprefix("bench_"): {key: it["stats"][key] for key in ("median", "rounds")}
+                for it in found
+            }
+            results.save_json(chosen.results / "parts.json", content)
+    return code
 
 
 def _report(chosen: argparse.Namespace) -> int:

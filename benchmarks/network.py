@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.certificates import Certificates, make_certificates
 from benchmarks.object_server import BUCKET
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["BUCKET", "ROOT", "Network", "Traffic"]
 

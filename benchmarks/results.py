@@ -187,7 +187,7 @@ def _lines(file: Path) -> Iterable[str]:
 
 def _rounded(content: object) -> object:
     if isinstance(content, float):
-        return round(content, 4)
+        return float(f"{content:.5g}")
     if isinstance(content, dict):
         return {key: _rounded(value) for key, value in content.items()}
     if isinstance(content, list):
