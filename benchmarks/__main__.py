@@ -76,6 +76,12 @@ def main(arguments: list[str] | None = None) -> int:
     parts = commands.add_parser("parts", help="measure the steps of a synchronisation one by one, by pytest-benchmark")
     parts.set_defaults(act=_parts)
 
+    cost = commands.add_parser("cost", help="count a person's day and write docs/cost-of-storage.md")
+    cost.add_argument("--tree", default="3000", help="what each person has (%(default)s)")
+    cost.add_argument("--docs", type=Path, default=ROOT / "docs", help="where to (%(default)s)")
+    cost.add_argument("--folder", type=Path, default=WORKING, help="where it happens (%(default)s)")
+    cost.set_defaults(act=_cost)
+
     report = commands.add_parser("report", help="write docs/benchmarks.md from the figures")
     report.add_argument("--docs", type=Path, default=ROOT / "docs", help="where to (%(default)s)")
     report.set_defaults(act=_report)
@@ -227,6 +233,17 @@ def _parts(chosen: argparse.Namespace) -> int:
             }
             results.save_json(chosen.results / "parts.json", content)
     return code
+
+
+def _cost(chosen: argparse.Namespace) -> int:
+    from benchmarks import cost
+
+    content = cost.measure(make_tree(chosen.tree, chosen.cache), chosen.folder)
+    results.save_json(chosen.results / "cost.json", content)
+    page = chosen.docs / "cost-of-storage.md"
+    page.write_text(cost.page(content), encoding="utf-8")
+    print(page)
+    return 0
 
 
 def _report(chosen: argparse.Namespace) -> int:
