@@ -36,6 +36,7 @@ bench: $(READY)  ## measure everything beside other tools, in about 45 minutes, 
 	@$(BIN)/python -m benchmarks kernel
 	@$(BIN)/python -m benchmarks growth
 	@$(BIN)/python -m benchmarks parts
+	@$(BIN)/python -m benchmarks network
 	@$(BIN)/python -m benchmarks cost
 	@$(BIN)/python -m benchmarks report
 

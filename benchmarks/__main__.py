@@ -76,6 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
     parts = commands.add_parser("parts", help="measure the steps of a synchronisation one by one, by pytest-benchmark")
     parts.set_defaults(act=_parts)
 
+    network = commands.add_parser("network", help="measure the network and the bucket themselves")
+    network.add_argument("--folder", type=Path, default=WORKING, help="where it happens (%(default)s)")
+    network.set_defaults(act=_network)
+
     cost = commands.add_parser("cost", help="count a person's day and write docs/cost-of-storage.md")
     cost.add_argument("--tree", default="3000", help="what each person has (%(default)s)")
     cost.add_argument("--docs", type=Path, default=ROOT / "docs", help="where to (%(default)s)")
@@ -233,6 +237,15 @@ def _parts(chosen: argparse.Namespace) -> int:
             }
             results.save_json(chosen.results / "parts.json", content)
     return code
+
+
+def _network(chosen: argparse.Namespace) -> int:
+    from benchmarks import network_check
+
+    content = network_check.measure(rtts_ms=(0, 20, 60), times=5, folder=chosen.folder)
+    results.save_json(chosen.results / "network.json", content)
+    print("\n".join(network_check.section(content)))
+    return 0
 
 
 def _cost(chosen: argparse.Namespace) -> int:

@@ -251,8 +251,8 @@ def _limits(content: dict[str, Any]) -> list[str]:
         "## Where the first limit is met",
         "",
         f"A bucket takes about {WRITES_A_SECOND:,} writes and {READS_A_SECOND:,} reads a second before it grows with its load, and about",
-        f"{WRITES_A_SECOND_TO_ONE_NAME} write a second to one name ({LIMITS_FROM}). Each person has a head of their own, so the limit of one name never",
-        "depends on the size of the lab. The limit of one name is therefore met first, and by one person alone:",
+        f"{WRITES_A_SECOND_TO_ONE_NAME} write a second to one name ({LIMITS_FROM}). Each person has a head of their own, so the limit of one name does not",
+        "depend on the size of the lab; it is met first, by one person alone:",
         "",
         *tables.markdown(("what", "limit", "met by"), rows),
     ]

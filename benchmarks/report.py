@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import charts, growth, kernel_start, tables
+from benchmarks import charts, growth, kernel_start, network_check, tables
 from benchmarks.results import DOWN, UP, Results, load_all
 from benchmarks.steps import EDIT, FIRST, SAME
 
@@ -56,6 +56,7 @@ def write_report(results: Path, docs: Path) -> Path:
     sections: dict[str, Callable[[dict[str, Any]], list[str]]] = {
         "kernel": kernel_start.section,
         "growth": growth.section,
+        "network": network_check.section,
         "parts": _parts_section,
     }
     for name, section in sections.items():
@@ -167,6 +168,15 @@ def _tree_section(found: Results, plots: Path) -> list[str]:
         for step, direction in steps
     ]
     lines += ["<details><summary>Requests / connections / bytes over the network</summary>", ""]
+    lines += [*tables.markdown(("", *present), rows), "</details>", ""]
+    rows = [
+        (
+            f"{step.title}, {direction}",
+            *[tables.processor_cell(tables.measure_of(tool, step, direction)) for tool in present.values()],
+        )
+        for step, direction in steps
+    ]
+    lines += ["<details><summary>Seconds of processor: the tool's own / bucket and network for it</summary>", ""]
     lines += [*tables.markdown(("", *present), rows), "</details>", ""]
     lines += [f"`{name}` is absent: {tool.absent.splitlines()[0]}" for name, tool in found.tools.items() if tool.absent]
     return [*lines, ""]
