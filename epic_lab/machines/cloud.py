@@ -120,9 +120,7 @@ class Cloud:
         """Return all machines of the project, whoever made them, in the order of their zones."""
         api = _api()
         # The service's filter for a tag is documented for nothing but a whole list of tags, so the caller sifts.
-        request = api.AggregatedListInstancesRequest(
-            project=self.project, max_results=_PAGE, return_partial_success=True
-        )
+        request = api.AggregatedListInstancesRequest(project=self.project, max_results=_PAGE)
         client = self._client("InstancesClient")
 
         def listed(**how: Any) -> list[tuple[str, Any]]:
@@ -150,7 +148,7 @@ class Cloud:
         """Return the zones that have machines of *machine_type*, in the order of their names."""
         api = _api()
         request = api.AggregatedListMachineTypesRequest(
-            project=self.project, filter=f'name = "{machine_type}"', max_results=_PAGE, return_partial_success=True
+            project=self.project, filter=f'name = "{machine_type}"', max_results=_PAGE
         )
         client = self._client("MachineTypesClient")
 
