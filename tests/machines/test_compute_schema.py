@@ -175,3 +175,9 @@ def test_a_wrong_answer_of_the_server_fails_the_check(lax_compute: ComputeServer
     post(lax_compute, f"{ZONE_PATH}/disks/ann-1", None, "GET")
     with pytest.raises(AssertionError, match=r"by this server: disks\.get answers Disk\.sizeGb: 100 is not of type"):
         lax_compute.check()
+
+
+def test_a_call_that_is_not_played_fails_the_check(lax_compute: ComputeServer) -> None:
+    assert post(lax_compute, f"{INSTANCES}/ann-1/reset", None)[0] == 501
+    with pytest.raises(AssertionError, match=r"instances\.reset is of the API, but not played here"):
+        lax_compute.check()
