@@ -94,6 +94,7 @@ def test_genuine_requests_are_carried_out(compute: ComputeServer) -> None:
         ({"name": "x" * 64}, "does not match"),
         ({"status": "RUNNING"}, "Instance.status: is for the service to set"),
         ({"tags": {"items": ["EPIC"]}}, "does not match"),
+        ({"disks": [{"diskEncryptionKey": {"rawKey": "AAAA"}}]}, "or deprecated"),
     ],
 )
 def test_a_body_that_is_not_of_the_api_is_caught(change: dict[str, Any], alarm: str) -> None:
@@ -181,3 +182,16 @@ def test_a_call_that_is_not_played_fails_the_check(lax_compute: ComputeServer) -
     assert post(lax_compute, f"{INSTANCES}/ann-1/reset", None)[0] == 501
     with pytest.raises(AssertionError, match=r"instances\.reset is of the API, but not played here"):
         lax_compute.check()
+
+
+def test_a_word_that_is_deprecated_may_be_answered_and_not_asked() -> None:
+    colour = {"type": "string", "enum": ["OLD", "NEW"], "enumDeprecated": [True, False]}
+    paint = {"path": "paint", "httpMethod": "POST", "request": {"$ref": "Wall"}, "response": {"$ref": "Wall"}}
+    wall = {"type": "object", "properties": {"colour": colour}}
+    document = {"parameters": {}, "resources": {"walls": {"methods": {"paint": paint}}}, "schemas": {"Wall": wall}}
+    discovery = Discovery(document)
+    call = discovery.call("POST", "paint")
+    assert call is not None
+    for word, alarms in (("OLD", 1), ("NEW", 0)):
+        assert len(discovery.request_alarms(call, query={}, body={"colour": word})) == alarms
+        assert discovery.answer_alarms(call, status=200, body={"colour": word}) == []
