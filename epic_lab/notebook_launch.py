@@ -112,4 +112,4 @@ def _out_of_stock(notebooks: Notebooks, wanted: Launch, tried: Sequence[str], sh
     if wanted.gpus is not None:
         what += f" with {wanted.gpus.count} {wanted.gpus.type}"
     elsewhere = [zone for zone in dict.fromkeys(nearby) if zone not in tried]
-    return stock_out_error(shortage.facts, wanted=f"a {what}", tried=tried, elsewhere=elsewhere)
+    return stock_out_error(shortage.facts, wanted=what, tried=tried, elsewhere=elsewhere)

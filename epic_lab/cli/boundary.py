@@ -186,7 +186,8 @@ def failure_of(error: BaseException) -> Failure:
         help_command = f"{context.command_path if context else 'epic-synccode'} --help"
         return _failure("usage", error.format_message(), f"`{help_command}` says what is expected.", ExitCode.USAGE)
     if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
-        going_on = error if isinstance(error, LeftGoing) else LeftGoing()
+        # click puts an exception of its own in the place of ^C.
+        going_on = next((each for each in (error, error.__cause__) if isinstance(each, LeftGoing)), LeftGoing())
         return _failure("interrupted", str(going_on), going_on.hint, ExitCode.INTERRUPTED)
     return _bug(error)
 

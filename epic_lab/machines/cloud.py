@@ -375,10 +375,10 @@ def _refusal_of(error: Exception) -> Refusal | None:
 
     if isinstance(error, google.api_core.exceptions.GoogleAPICallError):
         return refusals.of_answer(int(error.code or refusals.NO_ANSWER), _body_of(error))
-    if isinstance(error, google.auth.exceptions.RefreshError) and not error.retryable:
-        return Refusal(status=401, message=_said(error), codes=("UNAUTHENTICATED",))
-    if isinstance(error, google.auth.exceptions.GoogleAuthError):
+    if isinstance(error, google.auth.exceptions.TransportError) or getattr(error, "retryable", False):
         return Refusal(status=refusals.NO_ANSWER, message=_said(error))
+    if isinstance(error, google.auth.exceptions.GoogleAuthError):
+        return Refusal(status=401, message=_said(error), codes=("UNAUTHENTICATED",))
     if isinstance(error, requests.exceptions.RequestException):
         return Refusal(status=refusals.NO_ANSWER, message=_said(error), is_unreachable=_is_unconnected(error))
     return None
