@@ -208,3 +208,32 @@ def test_a_start_without_stock_leaves_the_machine_stopped(
     compute.inject(EndIn(stock_out("proj1", ZONE)), call="instances.start")
     ann.refused("out-of-stock", 5, "start", launched)
     assert ann.report("status", launched)["machine"]["state"] == "stopped"
+
+
+def test_two_launches_at_once_make_one_machine(compute: ComputeServer, ann: Researcher) -> None:
+    said = [finished(it) for it in [ann.begin("launch", "cpu", "--no-wait") for _ in range(2)]]
+    assert sorted(it.code for it in said) == [0, 3], said
+    assert list(compute.service.machines) == [(ZONE, "ann-cpu")]
+
+
+def test_a_spot_machine_that_is_taken_away_in_its_boot_ends_the_wait(compute: ComputeServer, ann: Researcher) -> None:
+    compute.service.boot_script = compute.service.boot_script[:5]
+    process = ann.begin("launch", "cheap", "n2-standard-4", "100", "spot", "--wait", "--json")
+    compute.wait_for("instances.getSerialPortOutput")
+    with compute.service.lock:
+        compute.service.preempt(ZONE, "ann-cheap")
+    said = finished(process)
+    assert said.code == 3, said
+    error = said.document["error"]
+    assert "spot" in error["message"]
+    assert "epic-notebook start ann-cheap" in error["hint"]
+
+
+def test_a_set_up_that_fails_ends_the_wait_with_its_step(compute: ComputeServer, ann: Researcher) -> None:
+    compute.service.boot_script = [
+        *compute.service.boot_script[:9],
+        (41.0, "google_metadata_script_runner[981]: startup-script exit status 1"),
+    ]
+    message, hint = ann.refused("setup-failed", 1, "launch", "cpu", "--wait")
+    assert "step 2/9, gcc and node" in message
+    assert "epic-notebook logs ann-cpu" in hint
