@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check lock clean
+.PHONY: help demo test deep lint check lock clean
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,6 +24,10 @@ demo: $(READY)  ## upload this repository, run it in a kernel, edit it, run that
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest --numprocesses auto
+
+deep: $(READY)  ## run the property tests on many random examples
+	@HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest --numprocesses auto \
+		tests/properties tests/damage tests/crash tests/synccore tests/worktree tests/fuzz
 
 lint: $(READY)  ## check style, types, layers and scripts
 	@$(BIN)/ruff check .

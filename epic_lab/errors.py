@@ -79,9 +79,9 @@ HINTS: dict[ErrorKind, str] = {
     "this machine's code in its place run `epic-synccode upload --force`; what it replaces stays in the history.",
     ErrorKind.DELETION_GUARD: "If the files are meant to be gone run `epic-synccode upload --force`; otherwise check the "
     "folder, its .synccodeignore and SYNCCODE_LOCAL_CODE_BASE.",
-    ErrorKind.DAMAGED_OBJECT: "Nothing was written from it. Move the object out of the store, if it is there, and keep it for "
-    "whoever runs the lab. Then, on the laptop, take every repository out with `epic-synccode delete REPO`, and "
-    "`epic-synccode upload` stores them anew; after a damaged head the upload alone does.",
+    ErrorKind.DAMAGED_OBJECT: "Nothing was written from it. `epic-synccode verify` says what else is damaged and what it "
+    "costs; `epic-synccode upload --repair` on the laptop stores the code anew. A damaged head must be moved out of the store first, "
+    "and kept for whoever runs the lab: the upload begins a new one, and a new history.",
     ErrorKind.DAMAGED_STATE: "The file holds only what can be found out again: move it away and run the command again.",
     ErrorKind.NEWER_FORMAT: "A newer epic-lab wrote this; upgrade this one: `pip install --upgrade epic-lab`.",
     ErrorKind.REFUSED: "The account has no right to do this there; whoever runs the lab can grant it "

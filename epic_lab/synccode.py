@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from synccore.history import LogLine
     from synccore.look import Source
     from synccore.provenance import SnapshotId
+    from synccore.prune import PruneReport
     from synccore.pullreport import PullReport
     from synccore.push import PushReport
     from synccore.status import SourceStatus, TreeStatus
     from synccore.store import Store as EngineStore
+    from synccore.treecheck import TreeCheck
+    from synccore.verify import VerifyReport
     from synccore.worktree.explain import Explanation
 
 DEADLINE_SECONDS = 30.0
@@ -67,6 +70,24 @@ class Explained:
     explanation: Explanation
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What became of checking a store, and the trees beside it.
+
+    Attributes:
+        store: what was found in the store.
+        trees: what was found in ``~/synccode``; nothing on a laptop.
+    """
+
+    store: VerifyReport
+    trees: tuple[TreeCheck, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong; edits in a tree are not."""
+        return not self.store.faults and all(tree.fault is None for tree in self.trees)
+
+
 def access(lab: Lab, *, deadline_seconds: float = DEADLINE_SECONDS) -> Access:
     """Return how this machine reaches storage, and how long a call may keep its caller waiting."""
     from synccore.backends.opening import Access
@@ -101,9 +122,12 @@ def upload(
     *,
     names: Sequence[str] = (),
     force: bool = False,
+    repair: bool = False,
     progress: ProgressListener = ignore_progress,
 ) -> Run[PushReport]:
     """Publish the working trees of the repositories called *names*, or of all.
+
+    With *repair* everything of them is stored anew.
 
     Raises:
         LabError: the configuration is wrong, the store lies in a repository, this machine is no laptop, or a name is not
@@ -116,7 +140,8 @@ def upload(
     with _opened(lab, config) as session:
         from synccore.push import push
 
-        return session.finish(push(sources, store=_engine_store(lab, session), force=force, progress=progress))
+        store = _engine_store(lab, session)
+        return session.finish(push(sources, store=store, force=force, repair=repair, progress=progress))
 
 
 def download(lab: Lab, config: Config, *, progress: ProgressListener = ignore_progress) -> Run[PullReport]:
@@ -209,6 +234,41 @@ def log(lab: Lab, config: Config, *, limit: int) -> Run[tuple[LogLine, ...]]:
         from synccore import history
 
         return session.finish(history.log(session.store.username, session.backend, limit=limit))
+
+
+def verify(
+    lab: Lab, config: Config, *, quick: bool = False, progress: ProgressListener = ignore_progress
+) -> Run[Verified]:
+    """Check everything that the store has of this user, and on a VM the trees in ``~/synccode`` too; nothing is changed.
+
+    Raises:
+        LabError: the configuration is wrong.
+        SyncError: as `synccore.verify.verify`.
+    """
+    with _opened(lab, config) as session:
+        from synccore.treecheck import check_trees
+        from synccore.verify import verify as check
+
+        user, backend = session.store.username, session.backend
+        found = check(user, backend, quick=quick, progress=progress)
+        trees = () if config.is_laptop else check_trees(lab.code_home, user=user, store=backend.base_url)
+        return session.finish(Verified(found, trees))
+
+
+def prune(
+    lab: Lab, config: Config, *, dry_run: bool = False, progress: ProgressListener = ignore_progress
+) -> Run[PruneReport]:
+    """Delete what neither the newest code nor the history that is kept needs.
+
+    Raises:
+        LabError: the configuration is wrong.
+        SyncError: as `synccore.prune.prune`.
+    """
+    with _opened(lab, config) as session:
+        from synccore.prune import prune as delete_unneeded
+
+        user = session.store.username
+        return session.finish(delete_unneeded(user, session.backend, dry_run=dry_run, progress=progress))
 
 
 def paths(lab: Lab) -> CodePaths:

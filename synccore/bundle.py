@@ -6,6 +6,7 @@ Invariant: a chunk that comes out of a block has been compared with its digest.
 from __future__ import annotations
 
 import hashlib
+import secrets
 import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from synccore.places import InlineBlock, ObjectRef, Place, StoredBlock
 
 BLOCK_TARGET_BYTES = 2**20
 BUNDLE_TARGET_BYTES = 16 * 2**20
+
+_NONCE_BYTES = 16
 
 _HEADER = struct.Struct("<4ssBH")
 _TRAILER = struct.Struct("<QIIQ4ssBH")
@@ -66,6 +69,12 @@ def pack_block(contents: Iterable[tuple[Digest, bytes]]) -> PackedBlock:
 def frame_block(frame: bytes, plain_bytes: int, chunks: tuple[Chunk, ...]) -> PackedBlock:
     """Describe a *frame* that is compressed already."""
     return PackedBlock(frame, plain_bytes, xxhash.xxh3_64_intdigest(frame), chunks)
+
+
+def nonce_block() -> PackedBlock:
+    """Return a small block that no other bundle has: a bundle with it has a name that was never used and never will be."""
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    return pack_block([(digest_of(nonce), nonce)])
 
 
 def inline_places(block: PackedBlock) -> dict[Digest, Place]:
@@ -135,6 +144,14 @@ def parse_bundle(data: bytes, what: str) -> list[PackedBlock]:
     if at != offset:
         wire.damaged(what, "is damaged: its blocks do not fill the room before its table")
     return blocks
+
+
+def with_offsets(blocks: Iterable[PackedBlock]) -> Iterator[tuple[int, PackedBlock]]:
+    """Yield each of the blocks that `parse_bundle` has returned with its offset in the stored bundle."""
+    offset = _HEADER.size
+    for block in blocks:
+        yield offset, block
+        offset += len(block.frame)
 
 
 def _parse_table_row(value: wire.Packed, data: bytes, offset: int, what: str) -> PackedBlock:

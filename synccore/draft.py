@@ -1,7 +1,8 @@
 """Making the next head: what each repository's delta says, how it travels, and what the head becomes.
 
-Invariant: a draft names only objects that are stored or on their way through the outlet, which the caller waits for
-before it moves the head.
+Invariant: a draft names only objects that the head before it leads to for the trees that it has now, or that its own writer
+has stored, or that are on their way through the outlet, which the caller waits for before it moves the head. Nothing else
+is safe from a prune beside it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ _MAX_LISTING_BYTES = 16 * 2**10
 _MAX_LISTED = KEEP_BYTES // 36
 
 
+class UnplacedError(Exception):
+    """A chunk was not packed because a head had it, and the head that is to be replaced now has it no more.
+
+    An older head may still say where it was; but what only older heads need may be pruned at any moment.
+    """
+
+
 @dataclass(frozen=True)
 class RepoDraft:
     """One repository that is to move.
@@ -40,15 +48,17 @@ class RepoDraft:
         repo: its name.
         view: what it is to become.
         base: what it is now.
-        read_against: what every repository was when the files were read; chunks that any of them had were not packed.
+        beside: what every repository that is looked at is now: a chunk may be stored as part of another.
         git: what git says of it.
+        is_whole: whether every content of it was packed, so that it needs nothing that is stored: it gets a listing of its own.
     """
 
     repo: str
     view: View
     base: Base
-    read_against: Sequence[Base]
+    beside: Sequence[Base]
     git: GitFacts | None
+    is_whole: bool = False
 
     @cached_property
     def difference(self) -> Difference:
@@ -56,12 +66,21 @@ class RepoDraft:
         return diff(self.base.tree, self.view.tree)
 
     @property
+    def difference_size(self) -> int:
+        """How many paths change."""
+        return len(self.difference.changed) + len(self.difference.removed)
+
+    @property
     def counts(self) -> Counts:
         """What changes, in numbers."""
         return self.difference.counts(self.view.tree)
 
     def places(self, tree: Tree, packed: Mapping[Digest, Place]) -> dict[Digest, Place]:
-        """Return where the chunks of *tree* are; listings are loaded only if *packed* does not have them all."""
+        """Return where the chunks of *tree* are; listings are loaded only if *packed* does not have them all.
+
+        Raises:
+            UnplacedError: the head has lost a chunk of *tree* since the files were read.
+        """
         found: dict[Digest, Place] = {}
         for entry in tree.values():
             for digest, _ in chunks_of(entry):
@@ -70,8 +89,10 @@ class RepoDraft:
         return found
 
     def _place(self, digest: Digest) -> Place:
-        stored = next(base for base in (self.base, *self.read_against) if digest in base.digests)
-        return stored.places[digest]
+        for base in (self.base, *self.beside):
+            if digest in base.digests:
+                return base.places[digest]
+        raise UnplacedError
 
     def listed(self, places: Mapping[Digest, Place]) -> Change:
         """Return the change as a full list of what differs."""
@@ -110,7 +131,11 @@ def draft_head(
     author: Author,
     at_ms: int,
 ) -> Draft:
-    """Make the head in which all of *repos* have moved."""
+    """Make the head in which all of *repos* have moved.
+
+    Raises:
+        UnplacedError: what was read has to be read again, against the head that is to be replaced.
+    """
     changes, manifests = _changes(repos, outlet)
     sequence = before.sequence + 1 if before else 1
     record = Record(sequence, at_ms, author, tuple(sorted(changes.values(), key=lambda change: change.repo)))
@@ -140,7 +165,7 @@ def next_head(before: Head | None, repos: dict[str, RepoHead], record: Record) -
 
 def _changes(repos: list[RepoDraft], outlet: Outlet) -> tuple[dict[str, Change], dict[str, StoredManifest]]:
     """Word the changes as small as they can be: with contents inline, or else listed, or else as manifests."""
-    listed = [item for item in repos if len(item.difference.changed) + len(item.difference.removed) <= _MAX_LISTED]
+    listed = [item for item in repos if not item.is_whole and item.difference_size <= _MAX_LISTED]
     if len(listed) == len(repos) and outlet.held_bytes <= KEEP_BYTES:
         packed = outlet.places()
         changes = {item.repo: item.listed(item.places(item.difference.changed, packed)) for item in repos}

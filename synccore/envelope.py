@@ -39,8 +39,8 @@ MAX_PAYLOAD_BYTES = {
 }
 
 
-def seal(kind: ObjectKind, payload: bytes) -> bytes:
-    """Put *payload* into an envelope.
+def seal(kind: ObjectKind, payload: bytes, *, split: int = 0) -> bytes:
+    """Put *payload* into an envelope; *split* as for `compress`.
 
     Raises:
         InvalidInputError: it is larger than readers take.
@@ -51,7 +51,7 @@ def seal(kind: ObjectKind, payload: bytes) -> bytes:
             f"a {kind.name.lower()} of {len(payload)} bytes cannot be stored: expected at most {MAX_PAYLOAD_BYTES[kind]}",
         )
     header = _HEADER.pack(MAGIC, kind.value, FORMAT_VERSION, 0, len(payload), hashlib.sha256(payload).digest())
-    return header + compress(payload)
+    return header + compress(payload, split=split)
 
 
 def unseal(kind: ObjectKind, data: bytes, what: str) -> bytes:
@@ -99,9 +99,21 @@ def check_version(what: str, magic: bytes, version: int) -> None:
         )
 
 
-def compress(data: bytes) -> bytes:
-    """Return *data* as one zstd frame that states its content size. Safe from any thread; releases the GIL."""
-    return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
+def compress(data: bytes, *, split: int = 0) -> bytes:
+    """Return *data* as one zstd frame that states its content size. Safe from any thread; releases the GIL.
+
+    Args:
+        data: the content.
+        split: for a frame of other bytes with the same content: where, modulo its size, a block of zstd's own ends; 0 leaves
+            that to zstd.
+    """
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
+    if not split:
+        return compressor.compress(data)
+    stream = compressor.compressobj(size=len(data))
+    at = split % max(len(data), 1)
+    first = stream.compress(data[:at]) + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    return first + stream.compress(data[at:]) + stream.flush()
 
 
 def decompress(frame: bytes, size: int, what: str) -> bytes:

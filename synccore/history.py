@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 from synccore.backends.base import Reader
+from synccore.errors import IntegrityError
 from synccore.gitfacts import GitFacts
 from synccore.journal import Change, Counts, Record, decode_delta
-from synccore.keys import journal_key
+from synccore.past import Chain, oldest
 from synccore.provenance import Author, SnapshotId
 from synccore.refs import HeadAt, read_head
 from synccore.repository import ObjectReader
-from synccore.wire import damaged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class LogLine:
 def log(user: str, backend: Reader, *, limit: int) -> tuple[LogLine, ...]:
     """Return the newest *limit* uploads of *user*, newest first.
 
-    Costs one get, and one more for about each fifty uploads beyond the newest thirty.
+    Costs one get, and one more for about each fifty uploads beyond the newest thirty. Where older uploads were pruned, it ends.
 
     Raises:
         SyncError: as the storage says; a damaged object is named.
@@ -64,17 +64,20 @@ def _records(user: str, backend: Reader) -> Iterator[Record]:
     if not isinstance(at, HeadAt):
         return
     yield from reversed(at.head.records)
-    earlier, newer = at.head.earlier, at.head.records
-    objects = ObjectReader(backend, user)
-    while earlier is not None:
-        journal = objects.load_journal(earlier)
-        if not journal.records or (newer and journal.records[-1].sequence != newer[0].sequence - 1):
-            # Else a chain of objects without records would be read to its end for nothing.
-            damaged(
-                f"journal object {journal_key(user, earlier.digest)}", "does not end where the records after it begin"
-            )
-        yield from reversed(journal.records)
-        earlier, newer = journal.earlier, journal.records
+    low = oldest(at.head.records, at.head)
+    try:
+        for _, journal in Chain(user, at.head, ObjectReader(backend, user).load_journal):
+            yield from reversed(journal.records)
+            low = journal.records[0].sequence
+    except IntegrityError as error:
+        if not error.facts.get("is_missing") or low - 1 > _horizon(user, backend):
+            raise
+
+
+def _horizon(user: str, backend: Reader) -> int:
+    """Return the horizon as it is now: a prune may have moved it since the log was begun."""
+    at = read_head(backend, user)
+    return at.head.horizon if isinstance(at, HeadAt) else 0
 
 
 def _line(record: Record) -> LogLine:

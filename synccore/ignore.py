@@ -7,6 +7,7 @@ The references are gitignore(5) and, where it is silent, the behaviour of git it
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -475,9 +476,24 @@ def _regexps(lines: list[bytes], name: str) -> Iterator[tuple[Rule, re.Pattern[s
 
 def _regexp(text: str, name: str, number: int) -> re.Pattern[str]:
     try:
-        return re.compile(text)
-    except re.error as error:
+        return _compiled(text)
+    except ValueError as error:
         _refuse(name, number, text, f"is no regular expression: {error}")
+
+
+def _compiled(text: str) -> re.Pattern[str]:
+    """Compile somebody's expression.
+
+    Raises:
+        ValueError: it is none; the message says why.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of what may mean something else one day; the writer of the expression does not see where it comes from.
+            warnings.simplefilter("ignore")
+            return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(error) from error
 
 
 def compile_exclusion(text: str) -> re.Pattern[str]:
@@ -487,8 +503,8 @@ def compile_exclusion(text: str) -> re.Pattern[str]:
         InvalidInputError: it is no regular expression.
     """
     try:
-        return re.compile(text)
-    except re.error as error:
+        return _compiled(text)
+    except ValueError as error:
         raise InvalidInputError(
             ErrorKind.BAD_INPUT, f"the exclusion {text!r} is no regular expression: {error}", text=text
         ) from None

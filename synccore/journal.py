@@ -211,6 +211,8 @@ def git_row(git: GitFacts) -> wire.Packed:
 def parse_git(value: wire.Packed, what: str) -> GitFacts:
     """Return the `git` of a delta, checked."""
     commit, branch, origin, dirty, count = wire.row(value, 5, what)
+    if len(wire.rows(dirty, what)) > MAX_DIRTY_PATHS:
+        wire.damaged(what, f"names more than {MAX_DIRTY_PATHS} dirty paths")
     return GitFacts(
         commit=optional_text(commit, what),
         branch=optional_text(branch, what),
@@ -272,12 +274,11 @@ def parse_snapshot(value: wire.Packed, what: str) -> SnapshotId | None:
     return None if value is None else SnapshotId(wire.digest(value, what))
 
 
-def encode_journal(journal: JournalObject) -> bytes:
-    """Return the stored bytes of a journal object."""
+def encode_journal(journal: JournalObject, *, split: int = 0) -> bytes:
+    """Return the stored bytes of a journal object; *split* as for `synccore.envelope.seal`."""
     records = [record_row(record) for record in journal.records]
-    return seal(
-        ObjectKind.JOURNAL, wire.pack((records, sorted(journal.starts, key=lambda start: start.repo), journal.earlier))
-    )
+    starts = sorted(journal.starts, key=lambda start: start.repo)
+    return seal(ObjectKind.JOURNAL, wire.pack((records, starts, journal.earlier)), split=split)
 
 
 def decode_journal(data: bytes, what: str) -> JournalObject:

@@ -6,9 +6,9 @@ Invariant: every key of the engine is built here; no other module joins strings 
 from __future__ import annotations
 
 import re
-from typing import NewType
+from typing import NamedTuple, NewType
 
-from synccore.digest import Digest
+from synccore.digest import Digest, digest_from_hex
 from synccore.errors import ErrorKind, InvalidInputError
 
 Key = NewType("Key", str)
@@ -55,6 +55,34 @@ def bundle_key(user: str, digest: Digest) -> Key:
 def manifest_key(user: str, digest: Digest) -> Key:
     """Return the key of the manifest whose stored bytes have *digest*."""
     return Key(f"{user_name(user)}/manifests/{digest.hex()}")
+
+
+class ObjectKey(NamedTuple):
+    """What the key of an immutable object says.
+
+    Attributes:
+        kind: ``bundles``, ``manifests`` or ``journal``.
+        digest: of the object's stored bytes.
+    """
+
+    kind: str
+    digest: Digest
+
+
+def user_prefix(user: str) -> str:
+    """Return what every key of *user* begins with."""
+    return f"{user_name(user)}/"
+
+
+def parse_object_key(user: str, key: Key) -> ObjectKey | None:
+    """Return what *key* names among the immutable objects of *user*; ``None`` if it is not the key of one."""
+    parts = key.split("/")
+    if len(parts) != 3 or parts[0] != user or parts[1] not in {"bundles", "manifests", "journal"}:  # noqa: PLR2004 - user, kind, digest
+        return None
+    try:
+        return ObjectKey(parts[1], digest_from_hex(parts[2]))
+    except InvalidInputError:
+        return None
 
 
 def journal_key(user: str, digest: Digest) -> Key:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from synccore.digest import Digest
-from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
+from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.head import Head
 from synccore.intake import Intake
 from synccore.keys import repo_name
@@ -129,11 +129,19 @@ class Base:
         repo: which repository.
         cache: the last look at the tree: if the head is at that snapshot, its listing is known already.
         load_manifest: loads a manifest.
+        may_be_lost: whether a listing that cannot be had counts as that of the empty tree.
     """
 
     def __init__(
-        self, head: Head | None, repo: str, cache: StatCache, load_manifest: Callable[[ObjectRef], Manifest]
+        self,
+        head: Head | None,
+        repo: str,
+        cache: StatCache,
+        load_manifest: Callable[[ObjectRef], Manifest],
+        *,
+        may_be_lost: bool = False,
     ) -> None:
+        self._may_be_lost = may_be_lost
         self._head = head
         self._repo = repo
         self._cache = cache
@@ -172,7 +180,12 @@ class Base:
     def _stored(self) -> Manifest:
         if self._head is None or self.snapshot is None:
             return EMPTY_TREE
-        return tree_of(self._head, self._repo, self._load_manifest)
+        try:
+            return tree_of(self._head, self._repo, self._load_manifest)
+        except IntegrityError:
+            if self._may_be_lost:
+                return EMPTY_TREE
+            raise
 
 
 def surprises(root: Path, view: View, base: Base) -> tuple[Problem, ...]:

@@ -15,13 +15,14 @@ from synccore.bundle import (
     PackedBlock,
     build_bundle,
     inline_places,
+    nonce_block,
     open_block,
     pack_block,
     take_chunk,
 )
 from synccore.digest import Digest
 from synccore.manifest import Chunk, Manifest, Tree, chunks_of
-from synccore.places import InlineBlock, Place, Places
+from synccore.places import InlineBlock, ObjectRef, Place, Places
 from synccore.repository import ObjectWriter, StoredManifest
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Outlet:
         self._executor: ThreadPoolExecutor | None = None
         self._flying: deque[Future[object]] = deque()
         self._stored: dict[Digest, Place] = {}
+        self._sent: list[ObjectRef] = []
 
     def __enter__(self) -> Self:
         return self
@@ -63,6 +65,11 @@ class Outlet:
     def held_bytes(self) -> int:
         """The stored size of the blocks that are not on their way."""
         return self._held_bytes
+
+    @property
+    def sent(self) -> tuple[ObjectRef, ...]:
+        """The bundles that are stored or on their way."""
+        return tuple(self._sent)
 
     def add(self, blocks: Iterable[PackedBlock]) -> None:
         """Take *blocks*; full bundles are sent at once."""
@@ -123,9 +130,10 @@ class Outlet:
         self.add(_repacked(inline, places))
 
     def _send(self) -> None:
-        bundle = build_bundle(self._held)
+        bundle = build_bundle([*self._held, nonce_block()])
         self._held, self._held_bytes = [], 0
         self._stored.update(bundle.places)
+        self._sent.append(bundle.ref)
         while len(self._flying) >= _FLYING:
             self._flying.popleft().result()
         self._soon(lambda: self._objects.store_bundle(bundle))

@@ -14,10 +14,10 @@ class Progress:
     """A moment of a long operation.
 
     Attributes:
-        phase: one of ``scan``, ``pack``, ``store``, ``fetch``, ``write``.
+        phase: one of ``scan``, ``pack``, ``store``, ``fetch``, ``write``, ``check``, ``delete``.
         done: units finished so far.
         total: units there are, or ``None`` while that is unknown.
-        unit: ``files`` or ``bytes``.
+        unit: ``files``, ``bytes`` or ``objects``.
     """
 
     phase: str

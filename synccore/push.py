@@ -14,8 +14,8 @@ from enum import Enum
 
 from synccore.diff import diff
 from synccore.digest import Digest
-from synccore.draft import Draft, RepoDraft, draft_head
-from synccore.errors import ConflictError, ErrorKind, InvalidInputError, WorktreeError
+from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
+from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
 from synccore.intake import Claims, Intake, take_in
 from synccore.journal import Counts
@@ -33,6 +33,7 @@ _GUARD_FILES = 100
 _GUARD_SHARE = 0.5
 _LOCK_WAIT_SECONDS = 30.0
 _MOVE_ATTEMPTS = 5
+_READ_ATTEMPTS = 3
 
 _BLOCKING = frozenset({ProblemKind.UNREADABLE, ProblemKind.UNSTABLE})
 
@@ -90,7 +91,12 @@ class _Item:
 
 
 def push(
-    sources: Sequence[Source], *, store: Store, force: bool = False, progress: ProgressListener = ignore_progress
+    sources: Sequence[Source],
+    *,
+    store: Store,
+    force: bool = False,
+    repair: bool = False,
+    progress: ProgressListener = ignore_progress,
 ) -> PushReport:
     """Make the head name *sources* as they are on the disk now, all together.
 
@@ -100,6 +106,7 @@ def push(
         sources: what to push; other repositories of the user stay as they are.
         store: where to.
         force: replace snapshots that this machine has never seen, and accept that most files of a tree have vanished.
+        repair: store every content and listing of *sources* anew, changed or not: what is stored may be damaged.
         progress: hears of files read.
 
     Raises:
@@ -111,20 +118,53 @@ def push(
     repeated = {source.repo for source in sources if sum(other.repo == source.repo for other in sources) > 1}
     if repeated:
         raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
-    with store.state.alone(_LOCK_WAIT_SECONDS), Outlet(store.objects) as outlet:
+    with store.state.alone(_LOCK_WAIT_SECONDS):
         seen = store.state.seen()
-        at = seen.at if seen is not None else store.read_head()
+        at = seen.at if seen is not None and not repair else store.read_head()
+        for _ in range(_READ_ATTEMPTS):
+            try:
+                return _push(sources, store=store, seen=seen, at=at, force=force, repair=repair, progress=progress)
+            except UnplacedError:  # noqa: PERF203 - an attempt is a whole upload
+                at = store.read_head()
+            except IntegrityError:
+                # What an old head needs may have been pruned; what the newest needs may not.
+                newer = store.newer_head(at)
+                if newer is None:
+                    raise
+                at = newer
+    raise _moved_too_often(store, _READ_ATTEMPTS)
+
+
+def _push(
+    sources: Sequence[Source],
+    *,
+    store: Store,
+    seen: Seen | None,
+    at: HeadAt | NoHead,
+    force: bool,
+    repair: bool,
+    progress: ProgressListener,
+) -> PushReport:
+    """Push *sources*, read against the head *at*.
+
+    Raises:
+        UnplacedError: they have to be read again, against the newest head.
+    """
+    with Outlet(store.objects) as outlet:
         looks = [Look(source, store.state.stat_cache_path(source.repo), store.now_ns) for source in sources]
-        bases = [_base(store, at, look) for look in looks]
+        bases = [_base(store, at, look, repair=repair) for look in looks]
         if not force:
             for look, base in zip(looks, bases, strict=True):
                 _guard_deletions(look, base)
-        items = _read(looks, bases, outlet, progress)
-        return _publish(items, bases, outlet, store=store, seen=seen, at=at, force=force)
+        # What is to be stored anew is read as if nothing were stored.
+        against = [_base(store, NoHead(), look) for look in looks] if repair else bases
+        items = _read(looks, against, outlet, progress)
+        return _publish(items, bases, outlet, store=store, seen=seen, at=at, force=force, repair=repair)
 
 
-def _base(store: Store, at: HeadAt | NoHead, look: Look) -> Base:
-    return Base(at.head if isinstance(at, HeadAt) else None, look.repo, look.cache, store.load_manifest)
+def _base(store: Store, at: HeadAt | NoHead, look: Look, *, repair: bool = False) -> Base:
+    head = at.head if isinstance(at, HeadAt) else None
+    return Base(head, look.repo, look.cache, store.load_manifest, may_be_lost=repair)
 
 
 def _guard_deletions(look: Look, base: Base) -> None:
@@ -188,19 +228,23 @@ def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: Progre
 
 def _publish(
     items: list[_Item],
-    first: list[Base],
+    bases: list[Base],
     outlet: Outlet,
     *,
     store: Store,
     seen: Seen | None,
     at: HeadAt | NoHead,
     force: bool,
+    repair: bool,
 ) -> PushReport:
-    """Move the head to what *items* are, again on top of another writer's move if need be."""
-    bases = first
+    """Move the head to what *items* are, again on top of another writer's move if need be.
+
+    Raises:
+        UnplacedError: the move of the other was one after which *items* have to be read again.
+    """
     for _ in range(_MOVE_ATTEMPTS):
         unseen = None if force else _unseen(items, bases, seen, store)
-        pending = [] if unseen else _pending(items, bases, first)
+        pending = [] if unseen else _pending(items, bases, repair=repair)
         if pending:
             moved = _move(pending, outlet, store=store, at=at)
             if moved is not None:
@@ -217,10 +261,16 @@ def _publish(
                     _keep_seen(store, seen, at, items)
                 return _report(items, [], folded=False)
             at = newer
-        bases = [_base(store, at, item.look) for item in items]
-    raise ConflictError(
-        ErrorKind.VERSION_MOVED,
-        f"the head of {store.user} moved {_MOVE_ATTEMPTS} times while this upload tried to move it",
+        # Whoever moved the head may have been a prune that has chosen what we stored before we read the head it left.
+        if not store.objects.are_safe(outlet.sent):
+            raise UnplacedError
+        bases = [_base(store, at, item.look, repair=repair) for item in items]
+    raise _moved_too_often(store, _MOVE_ATTEMPTS)
+
+
+def _moved_too_often(store: Store, times: int) -> ConflictError:
+    return ConflictError(
+        ErrorKind.VERSION_MOVED, f"the head of {store.user} moved {times} times while this upload tried to move it"
     )
 
 
@@ -293,18 +343,19 @@ def _utc(at_ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_ms // 1000))
 
 
-def _pending(items: list[_Item], bases: list[Base], first: list[Base]) -> list[RepoDraft]:
-    """Return what differs from the head."""
+def _pending(items: list[_Item], bases: list[Base], *, repair: bool) -> list[RepoDraft]:
+    """Return what differs from the head, or all if it is to be stored anew."""
     return [
         RepoDraft(
             repo=item.look.repo,
             view=item.view,
             base=base,
-            read_against=first,
+            beside=bases,
             git=git_facts(item.look.source.root) if item.look.is_git else None,
+            is_whole=repair,
         )
         for item, base in zip(items, bases, strict=True)
-        if item.view.snapshot != base.snapshot
+        if repair or item.view.snapshot != base.snapshot
     ]
 
 

@@ -1,10 +1,13 @@
 """The immutable objects of one user's store: bundles, manifests, journal objects.
 
-Invariant: what is stored is named by its digest, and what is loaded has been compared with it.
+Invariant: what is stored is named by its digest, a name that was never used before, and what is loaded has been compared with
+it. That names do not come twice is what makes pruning safe (docs/decisions/0007-pruning-beside-uploads.md): an object that
+was there before may be about to go.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,7 +18,7 @@ from synccore.digest import digest_of
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, NotFoundError
 from synccore.journal import JournalObject, decode_journal, encode_journal
 from synccore.keys import Key, bundle_key, journal_key, manifest_key
-from synccore.manifest import Manifest, decode_manifest, encode_manifest
+from synccore.manifest import Manifest, bundles_of_manifest, decode_manifest, encode_manifest
 from synccore.places import ObjectRef, StoredBlock
 from synccore.snapshot import snapshot_id
 from synccore.windowed import windowed, workers
@@ -25,6 +28,9 @@ _WHOLE_ABOVE_SHARE = 0.5
 
 # Ranges closer than this are fetched as one: a round trip costs more than so many bytes.
 _COALESCE_GAP_BYTES = 256 * 2**10
+
+# What nothing needs is deleted only when the storage has had it for so long.
+GRACE_SECONDS = 24 * 3600.0
 
 MAX_REQUESTS = 16
 MAX_FLYING_BYTES = 64 * 2**20
@@ -53,8 +59,8 @@ class StoredManifest:
 
     @classmethod
     def of(cls, manifest: Manifest) -> StoredManifest:
-        """Return *manifest* as it is to be stored."""
-        data = encode_manifest(manifest.snapshot, manifest.tree, manifest.places)
+        """Return *manifest* as it is to be stored, under a name of its own."""
+        data = encode_manifest(manifest.snapshot, manifest.tree, manifest.places, split=_any_split())
         return cls(ObjectRef(digest_of(data), len(data)), data, manifest)
 
 
@@ -82,6 +88,26 @@ class ObjectReader:
         with workers(MAX_REQUESTS, "manifest") as executor:
             return list(windowed(executor, self.load_manifest, wanted, count=MAX_REQUESTS))
 
+    def bundles_of(self, refs: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, list[ObjectRef]]]:
+        """Fetch manifests, a few at a time, and yield each with the bundles that it names.
+
+        Raises:
+            IntegrityError: one is missing or damaged.
+        """
+        with workers(MAX_REQUESTS, "manifest") as executor:
+            yield from windowed(
+                executor,
+                self._bundles_of,
+                refs,
+                count=MAX_REQUESTS,
+                weight=lambda ref: ref.size_bytes,
+                weight_limit=MAX_FLYING_BYTES,
+            )
+
+    def _bundles_of(self, ref: ObjectRef) -> tuple[ObjectRef, list[ObjectRef]]:
+        key = manifest_key(self._user, ref.digest)
+        return ref, bundles_of_manifest(self._get(key, ref), f"manifest {key}")
+
     def load_journal(self, ref: ObjectRef) -> JournalObject:
         """Load a journal object.
 
@@ -90,6 +116,23 @@ class ObjectReader:
         """
         key = journal_key(self._user, ref.digest)
         return decode_journal(self._get(key, ref), f"journal object {key}")
+
+    def load_bundle(self, ref: ObjectRef) -> bytes:
+        """Load the stored bytes of a whole bundle.
+
+        Raises:
+            IntegrityError: it is missing or not what its name says.
+        """
+        return self._get(bundle_key(self._user, ref.digest), ref)
+
+    def load_block(self, block: StoredBlock) -> bytes:
+        """Fetch one block and return its plain bytes.
+
+        Raises:
+            IntegrityError: its bundle is missing or damaged.
+        """
+        span = _Span(block.bundle, block.offset, block.stored_bytes, (block,))
+        return self._open((*self._fetch(span), block))[1]
 
     def load_blocks(self, wanted: Iterable[StoredBlock]) -> Iterator[tuple[StoredBlock, bytes]]:
         """Fetch *wanted* and yield each block with its plain bytes, in the order in which the bundles first occur.
@@ -153,28 +196,51 @@ class ObjectWriter:
         self._user = user
 
     def store_bundle(self, bundle: Bundle) -> int:
-        """Store a bundle and return how many bytes that was."""
-        return self._put(bundle_key(self._user, bundle.ref.digest), bundle.data)
+        """Store a bundle that has a `nonce_block`, and return how many bytes that was."""
+        return self._put(bundle_key(self._user, bundle.ref.digest), bundle.ref, bundle.data)
 
     def store_manifest(self, manifest: StoredManifest) -> int:
         """Store a manifest and return how many bytes that was."""
-        return self._put(manifest_key(self._user, manifest.ref.digest), manifest.data)
+        return self._put(manifest_key(self._user, manifest.ref.digest), manifest.ref, manifest.data)
 
     def store_journal(self, journal: JournalObject) -> ObjectRef:
         """Store a journal object and return where it is."""
-        data = encode_journal(journal)
+        data = encode_journal(journal, split=_any_split())
         ref = ObjectRef(digest_of(data), len(data))
-        self._put(journal_key(self._user, ref.digest), data)
+        self._put(journal_key(self._user, ref.digest), ref, data)
         return ref
 
-    def _put(self, key: Key, data: bytes) -> int:
+    def are_safe(self, bundles: Iterable[ObjectRef]) -> bool:
+        """Tell whether *bundles*, which nothing names yet, are there and so young that no prune has chosen them.
+
+        For a writer that has read the head again since it has stored them. Costs a listing for each; by the storage's clock.
+        """
+        return self._are_young([(bundle_key(self._user, ref.digest), ref) for ref in bundles])
+
+    def _are_young(self, wanted: list[tuple[Key, ObjectRef]]) -> bool:
+        now_seconds = self._backend.now_seconds() if wanted else 0.0
+        for key, ref in wanted:
+            found = next((line for line in self._backend.keys(key) if line.key == key), None)
+            if found is None or found.size_bytes != ref.size_bytes:
+                return False
+            if now_seconds - found.modified_seconds > GRACE_SECONDS / 2:
+                return False
+        return True
+
+    def _put(self, key: Key, ref: ObjectRef, data: bytes) -> int:
         try:
             self._backend.put(key, data, replacing=None)
         except ConflictError as error:
-            # The key is the digest of these very bytes: whoever was first has stored the same.
-            if error.kind is not ErrorKind.KEY_TAKEN:
+            # Names do not come twice, so this is our own put, sent again because its answer was lost; or the one chance in
+            # a great many, and then what is there may be about to be pruned unless it is young.
+            if error.kind is not ErrorKind.KEY_TAKEN or not self._are_young([(key, ref)]):
                 raise
         return len(data)
+
+
+def _any_split() -> int:
+    """Return where a frame is split so that it has bytes of its own, whatever else has the same content."""
+    return 1 + secrets.randbelow(2**32)
 
 
 def checked_manifest(data: bytes, what: str) -> Manifest:
@@ -196,7 +262,10 @@ def checked_manifest(data: bytes, what: str) -> Manifest:
 
 def _missing(key: Key, error: NotFoundError) -> IntegrityError:
     return IntegrityError(
-        ErrorKind.DAMAGED_OBJECT, f"object {key} is missing, although the head needs it: {error.message}", object=key
+        ErrorKind.DAMAGED_OBJECT,
+        f"object {key} is missing, although the head needs it: {error.message}",
+        object=key,
+        is_missing=True,
     )
 
 

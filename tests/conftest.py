@@ -3,7 +3,7 @@
 Hypothesis runs in one of two profiles, chosen by the environment variable ``HYPOTHESIS_PROFILE``:
 
 ``quick`` (the default): few examples, the same ones in every run, so that a change and not luck decides what fails.
-``deep``: many random examples; ``HYPOTHESIS_PROFILE=deep pytest tests/properties tests/synccore``, for as long as you like.
+``deep``: many random examples: ``make deep``.
 """
 
 import os
@@ -42,6 +42,7 @@ _MACHINE_SIDE = (
     "damage",
     "e2e",
     "engine",
+    "fuzz",
     "kernel",
     "properties",
     "cli/test_everyday.py",

@@ -234,3 +234,15 @@ def test_git_s_own_and_compiled_files_are_always_left_out(path: str) -> None:
 @pytest.mark.parametrize("path", [".gitignore", "a.git/b", "pycache", "m.pyc.txt", "m.pyc/readme", ".github/x"])
 def test_what_only_looks_like_them_is_not(path: str) -> None:
     assert not always_left_out(path)
+
+
+@pytest.mark.parametrize("expression", ["a{99999999999999999999}", "(", "*", "[", "(" * 5000])
+def test_an_expression_that_cannot_be_compiled_is_refused_however_that_fails(expression: str) -> None:
+    with pytest.raises(InvalidInputError, match="is no regular expression"):
+        parse_synccodeignore(f"syntax: regexp\n{expression}\n".encode())
+    with pytest.raises(InvalidInputError, match="is no regular expression"):
+        compile_exclusion(expression)
+
+
+def test_an_expression_that_may_mean_something_else_one_day_is_taken_without_a_word() -> None:
+    assert compile_exclusion("[[a]").match("[")

@@ -29,6 +29,8 @@ _PHASES = {
     "store": "uploading",
     "fetch": "downloading",
     "write": "writing files",
+    "check": "checking",
+    "delete": "deleting",
 }
 
 

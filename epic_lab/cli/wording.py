@@ -13,6 +13,7 @@ from epic_lab.printable import printable
 if TYPE_CHECKING:
     from epic_lab.synccode import Run
     from synccore.gitfacts import GitFacts
+    from synccore.inventory import Tally
     from synccore.problem import Problem
     from synccore.provenance import Provenance, SnapshotId
 
@@ -124,6 +125,16 @@ def problem_lines(repo: str, problems: Sequence[Problem]) -> list[str]:
 def problem_documents(problems: Iterable[Problem]) -> list[dict[str, object]]:
     """Return what there is to know of single paths as a JSON document says it."""
     return [{"kind": problem.kind.value, "path": problem.path, "detail": problem.detail} for problem in problems]
+
+
+def tally_document(tally: Tally) -> dict[str, object]:
+    """Return a number of objects as a JSON document says it."""
+    return {"objects": tally.count, "size_bytes": tally.size_bytes}
+
+
+def tally_documents(tallies: Mapping[str, Tally]) -> dict[str, object]:
+    """Return numbers of objects by kind as a JSON document says them."""
+    return {kind: tally_document(tally) for kind, tally in tallies.items()}
 
 
 def git_document(facts: GitFacts | None) -> dict[str, object] | None:

@@ -73,10 +73,11 @@ class Laptop:
         for repo, literal in repos.items():
             lay(self.code / repo, literal)
 
-    def push(self, *repos: str, force: bool = False) -> PushReport:
+    def push(self, *repos: str, force: bool = False, repair: bool = False) -> PushReport:
         """Push *repos*, all that there are if none is named."""
         names = repos or sorted(path.name for path in self.code.iterdir())
-        return push([Source(repo=repo, root=self.code / repo) for repo in names], store=self.store, force=force)
+        sources = [Source(repo=repo, root=self.code / repo) for repo in names]
+        return push(sources, store=self.store, force=force, repair=repair)
 
     def forget(self) -> None:
         """Lose what is remembered of the store."""

@@ -35,6 +35,9 @@ from synccore.worktree.staging import AREA
 _FORMAT = 1
 _LENGTH = struct.Struct("<I")
 
+# All that JSON of another shape, or nested too deeply, leads to when it is read as a state.
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeState:
@@ -104,7 +107,7 @@ class MachineMemory:
             digest, _, body = data.partition(b"\n")
             is_whole = hashlib.sha256(body).hexdigest().encode() == digest
             state = _parse(json.loads(body)) if is_whole else State(store=store, version=None)
-        except (OSError, ValueError, KeyError, TypeError):
+        except _UNREADABLE:
             return State(store=store, version=None)
         return state if state.store == store else replace(state, store=store, version=None)
 
@@ -255,7 +258,7 @@ def _parse(value: Any) -> State:
     """Return the state that was stored as *value*.
 
     Raises:
-        ValueError, KeyError, TypeError: it was not.
+        Exception: one of `_UNREADABLE`; it was not.
     """
     if value["format"] != _FORMAT:
         raise ValueError("format")
@@ -271,7 +274,7 @@ def _parse_tree(tree: Any) -> TreeState:
     git = None
     if tree["git"] is not None:
         commit, branch, dirty_count = tree["git"]
-        git = GitFacts(commit=commit, branch=branch, origin=None, dirty_count=int(dirty_count))
+        git = GitFacts(commit=_text(commit), branch=_text(branch), origin=None, dirty_count=int(dirty_count))
     author = Author(user=str(tree["user"]), host=str(tree["host"]))
     return TreeState(
         snapshot=SnapshotId(Digest(bytes.fromhex(tree["snapshot"]))),
@@ -282,6 +285,12 @@ def _parse_tree(tree: Any) -> TreeState:
         delta_bytes=int(tree["delta_bytes"]),
         is_stopped=bool(tree["is_stopped"]),
     )
+
+
+def _text(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError("git")
+    return value
 
 
 def _token(value: object) -> str:

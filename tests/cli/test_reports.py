@@ -10,25 +10,30 @@ from typing import Any
 import pytest
 
 from epic_lab.cli import wording
-from epic_lab.cli.synccode import delete, download, log, rescued, status, upload
+from epic_lab.cli.synccode import delete, download, log, prune, rescued, status, upload, verify
 from epic_lab.cli.synccode.rescued import diff, drop, restore
 from epic_lab.config import Store
-from epic_lab.synccode import Run
+from epic_lab.synccode import Run, Verified
 from synccore.diff import Difference
 from synccore.digest import Digest, digest_of
 from synccore.gitfacts import GitFacts
 from synccore.head import RepoHead
 from synccore.history import LogLine, LogRepo
+from synccore.inventory import Tally
 from synccore.journal import Counts
+from synccore.keys import Key
 from synccore.manifest import Entry, FileKind
 from synccore.problem import Problem, ProblemKind
 from synccore.provenance import Author, Provenance, SnapshotId
+from synccore.prune import PruneReport
 from synccore.pullreport import PullOutcome, PullReport, RepoPull, Saved
 from synccore.push import PushOutcome, PushReport, RepoPush
 from synccore.rescued import Comparison, Restored, SavedEdit, Standing
 from synccore.rescued import Difference as SavedDifference
 from synccore.status import SourceStatus, TreeStatus
+from synccore.treecheck import TreeCheck
 from synccore.treepath import TreePath
+from synccore.verify import Fault, FaultKind, Loss, VerifyReport
 from synccore.worktree.contents import Content, ContentKind
 from synccore.worktree.machine import TreeState
 from synccore.worktree.rescue import Reason, Rescued
@@ -257,6 +262,20 @@ def test_a_log_is_one_line_a_repo_and_says_each_upload_once() -> None:
     ]
 
 
+def test_an_upload_that_changed_nothing_has_stored_it_anew() -> None:
+    repaired = LogRepo(repo="alpha", before=NEW, after=NEW, counts=Counts(0, 0, 0, 3001, 30_000_000), git=None)
+    line = LogLine(sequence=12, at_ms=BY.at_ms, author=LAPTOP, repos=(repaired,))
+    assert log.lines(run((line,))) == ["12  2026-07-01 14:03  ana@laptop  alpha  3f2a91c  stored anew"]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "is_cut_short"), [((), False), ((2, 1), False), ((9, 8), True), ((9, 8, 7), False)]
+)
+def test_a_log_that_ends_before_the_first_upload_was_pruned(sequences: tuple[int, ...], *, is_cut_short: bool) -> None:
+    uploads = tuple(LogLine(sequence=it, at_ms=BY.at_ms, author=LAPTOP, repos=()) for it in sequences)
+    assert log.is_cut_short(uploads, limit=3) is is_cut_short
+
+
 def test_an_empty_log_says_so() -> None:
     assert log.lines(run(())) == ["nothing was uploaded yet"]
 
@@ -375,6 +394,98 @@ def test_a_restore_and_a_removal_name_each_edit() -> None:
     assert drop.lines([]) == ["nothing was removed: nothing saved is meant"]
 
 
+def verified(*, losses: int = 2, faults: int = 1, trees: tuple[TreeCheck, ...] = ()) -> Verified:
+    lost = tuple(
+        Loss(
+            repo="alpha",
+            snapshot=OLD if number else NEW,
+            sequence=12 - number,
+            is_current=not number,
+            files=2,
+            paths=(TreePath("a.py"), TreePath("b.py")),
+        )
+        for number in range(losses)
+    )
+    report = VerifyReport(
+        is_quick=False,
+        sequence=12,
+        horizon=2,
+        snapshots=10,
+        sound={"manifests": Tally(1, 900)},
+        unneeded={"journal": Tally(2, 1800)},
+        foreign=Tally(0, 0),
+        faults=(Fault(Key("ana/bundles/5f1c"), FaultKind.MISSING, "is missing"),) * faults,
+        losses=lost,
+    )
+    return Verified(report, trees)
+
+
+EDITED = TreeCheck(repo="alpha", snapshot=OLD, files=3000, edited=("a.py",), additional=("notes.txt",))
+
+
+def test_a_verification_says_what_is_wrong_then_what_it_costs_then_what_is_sound() -> None:
+    found = verified(trees=(EDITED,))
+    assert verify.lines(run(found, get=3, keys=1)) == [
+        "missing  ana/bundles/5f1c: is missing",
+        "alpha  3f2a91c  current    2 files cannot be written: a.py, b.py",
+        "alpha  9b1c000  upload 11  2 files cannot be written: a.py, b.py",
+        "alpha  9b1c000  3,000 files as downloaded, 1 edited, 1 additional",
+        "1 object, 900 B: whole; 10 snapshots followed; 2 objects, 1.8 KB, that nothing needs",
+        "3 GETs, 1 listing · 213 ms",
+    ]
+    first, second = verify.notes(found)
+    assert "`epic-synccode upload alpha --repair`" in first
+    assert "cannot be made again" in second
+    assert not found.is_sound
+
+
+def test_a_sound_store_with_edited_trees_is_sound() -> None:
+    found = verified(losses=0, faults=0, trees=(EDITED,))
+    assert found.is_sound
+    assert verify.notes(found) == []
+
+
+def test_many_faults_are_a_few_and_the_count_of_the_others() -> None:
+    said = verify.lines(run(verified(losses=12, faults=13)))
+    assert "3 more such objects; --json lists all" in said
+    assert "2 more such snapshots; --json lists all" in said
+
+
+def test_a_tree_whose_listing_is_lost_cannot_be_compared() -> None:
+    found = verified(losses=0, faults=0, trees=(TreeCheck(repo="alpha", snapshot=OLD, files=0, fault="is missing"),))
+    assert "alpha  9b1c000  cannot be compared" in verify.lines(run(found))
+    assert not found.is_sound
+    assert verify.notes(found)[0].startswith("alpha: is missing; ")
+
+
+def pruned(*, is_dry_run: bool = False) -> PruneReport:
+    return PruneReport(
+        is_dry_run=is_dry_run,
+        horizon_before=2,
+        horizon=212,
+        sequence=340,
+        deleted={"bundles": Tally(2, 4000), "journal": Tally(1, 500)},
+        current={"manifests": Tally(1, 900)},
+        history={"journal": Tally(1, 500)},
+        young={},
+        foreign=Tally(1, 7),
+    )
+
+
+def test_a_prune_says_what_went_and_what_stays_and_why() -> None:
+    stays = [
+        "1 object, 900 B    the newest code",
+        "1 object, 500 B    the history: uploads 213 to 340 can be restored",
+        "1 object, 7 B      not ours",
+    ]
+    assert prune.lines(run(pruned(), stored_bytes=900, get=2, keys=1, conditional_put=1, delete=3)) == [
+        "deleted  3 objects, 4.5 KB  nothing needs them",
+        *[f"kept     {line}" for line in stays],
+        "2 GETs, 1 conditional PUT, 3 DELETEs, 1 listing · 900 B stored · 213 ms",
+    ]
+    assert prune.lines(run(pruned(is_dry_run=True)))[0] == "would be deleted  3 objects, 4.5 KB  nothing needs them"
+
+
 # The examples of docs/reference/cli.md are these reports.
 
 REPORTS: dict[str, Any] = {
@@ -394,6 +505,10 @@ REPORTS: dict[str, Any] = {
     ),
     "log": lambda: log.document(
         run((LogLine(sequence=12, at_ms=BY.at_ms, author=LAPTOP, repos=(logged("alpha"),)),), fetched_bytes=4096, get=1)
+    ),
+    "verify": lambda: verify.document(run(verified(losses=1, trees=(EDITED,)), fetched_bytes=4096, get=3, keys=1)),
+    "prune": lambda: prune.document(
+        run(pruned(), stored_bytes=900, fetched_bytes=4096, get=2, keys=1, conditional_put=1, delete=3)
     ),
     "delete": lambda: delete.document(
         "alpha", run(NEW, stored_bytes=900, fetched_bytes=4096, get=1, conditional_put=1)

@@ -47,9 +47,9 @@ def refusing(world: World, act: Callable[[], object], number: int) -> Iterator[E
 
 def limited_files(world: World, act: Callable[[], object]) -> Iterator[Ended]:
     """Do *act* with files of ever more bytes, until that is enough."""
-    for power in range(24):
+    for power in range(12):
         world.put_back()
-        ended = on_a_disk_for_files_up_to(2**power, act)
+        ended = on_a_disk_for_files_up_to(4**power, act)
         yield ended
         if ended.error is None:
             return

@@ -95,7 +95,7 @@ def a_world() -> Iterator[World]:
 
 
 # How much of a file is written: nothing, a part of what is smallest, and on to more than anything here is.
-_SIZES = (0, 1, 20, *(2**power for power in range(6, 24)))
+_SIZES = (0, 1, 20, *(4**power for power in range(3, 12)))
 
 
 def killed_everywhere(world: World, act: Callable[[], object]) -> Iterator[int]:

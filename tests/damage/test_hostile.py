@@ -369,6 +369,7 @@ SPOILT_DELTAS: dict[str, Callable[[Rows], object]] = {
     "bytes beside the blocks": lambda delta: set_at(7)(delta[7] + b"more")(delta),
     "counts that are texts": set_at(1)(["1"] * 5),
     "git that is a text": set_at(0)("main"),
+    "more dirty paths than are kept": set_at(0)([None, None, None, ["a"] * 101, 101]),
     "one more column": lambda delta: delta.append(None),
 }
 

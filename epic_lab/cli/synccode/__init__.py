@@ -27,6 +27,10 @@ COMMANDS = {
         "epic_lab.cli.synccode.rescued", "List the edits that were saved here before they were replaced."
     ),
     "delete": LazyCommand("epic_lab.cli.synccode.delete", "Stop synchronising a repository."),
+    "verify": LazyCommand("epic_lab.cli.synccode.verify", "Check that everything stored is whole."),
+    "prune": LazyCommand(
+        "epic_lab.cli.synccode.prune", "Delete what neither the newest code nor the kept history needs."
+    ),
     "path": LazyCommand("epic_lab.cli.synccode.path", "Print the folders to import from, for PYTHONPATH."),
     "configure-vm": LazyCommand("epic_lab.cli.synccode.configure_vm", "Write a VM's configuration."),
 }

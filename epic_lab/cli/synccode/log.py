@@ -42,6 +42,13 @@ def command(*, limit: int, as_json: bool) -> None:
     output.warn_of_misspelt_keys(config)
     run = synccode.log(lab, config, limit=limit)
     output.result(lines(run), document(run))
+    if is_cut_short(run.report, limit=limit):
+        output.note("older uploads were pruned")
+
+
+def is_cut_short(uploads: tuple[LogLine, ...], *, limit: int) -> bool:
+    """Tell whether *uploads* end before *limit* and before the very first one."""
+    return 0 < len(uploads) < limit and uploads[-1].sequence > 1
 
 
 def lines(run: Run[tuple[LogLine, ...]]) -> list[str]:
@@ -67,7 +74,7 @@ def _what(repo: LogRepo) -> str:
         return "no longer synchronised"
     if repo.before is None:
         return f"first upload: {wording.counted(counts.files, 'file')}, {wording.size(counts.size_bytes)}"
-    return wording.changes(added=counts.added, modified=counts.modified, deleted=counts.deleted)
+    return wording.changes(added=counts.added, modified=counts.modified, deleted=counts.deleted) or "stored anew"
 
 
 def _line_document(line: LogLine) -> dict[str, object]:

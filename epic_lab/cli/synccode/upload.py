@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 )
 @click.argument("repos", nargs=-1, metavar="[REPO[,REPO]...]...", callback=options.repo_names)
 @click.option("--force", is_flag=True, help="Upload although another machine did since, or most files are gone.")
+@click.option(
+    "--repair", is_flag=True, help="Store everything anew, changed or not: the remedy for damage in the store."
+)
 @options.json_option
-def command(repos: list[str], *, force: bool, as_json: bool) -> None:
+def command(repos: list[str], *, force: bool, repair: bool, as_json: bool) -> None:
     """Publish the laptop's code, uncommitted edits included.
 
     Uploads every repository of SYNCCODE_REPOS, or those named, all of them together: no notebook ever sees a new one beside an
@@ -36,13 +39,15 @@ def command(repos: list[str], *, force: bool, as_json: bool) -> None:
 
     It stops before it would undo what another machine uploaded since, or would delete most of a repository; --force goes on.
     Either way what was uploaded before stays in the history.
+
+    Where `epic-synccode verify` has found that the store lost something of the current code, --repair stores all of it anew.
     """
     lab = Lab.here()
     config = lab.config()
     output = Output.of(lab, as_json=as_json)
     output.warn_of_misspelt_keys(config)
     with progress_on(output) as progress:
-        run = synccode.upload(lab, config, names=repos, force=force, progress=progress)
+        run = synccode.upload(lab, config, names=repos, force=force, repair=repair, progress=progress)
     output.result(lines(run), document(run))
     for repo in run.report.repos:
         for note in wording.problem_lines(repo.repo, repo.notes):
@@ -65,13 +70,15 @@ def document(run: Run[PushReport]) -> dict[str, object]:
 
 
 def _what(repo: RepoPush) -> str:
+    from synccore.push import PushOutcome
+
     counts = repo.counts
     files = wording.counted(counts.files, "file")
     if repo.previous is None:
         return f"first upload: {files}, {wording.size(counts.size_bytes)}"
     changed = wording.changes(added=counts.added, modified=counts.modified, deleted=counts.deleted)
     if not changed:
-        return f"unchanged  ({files})"
+        return f"{'unchanged' if repo.outcome is PushOutcome.UNCHANGED else 'stored anew'}  ({files})"
     return f"{changed}  ({counts.files - counts.added - counts.modified:,} unchanged)"
 
 
