@@ -33,12 +33,29 @@ CODE_BASE = KnownKey("SYNCCODE_LOCAL_CODE_BASE", "the laptop's folder that holds
 REPOS = KnownKey("SYNCCODE_REPOS", "the repositories to upload", "alpha,beta")
 EXCLUSION = KnownKey("SYNCCODE_EXCLUSION", "a regular expression for paths to leave out", r".*\.csv$")
 PROJECT = KnownKey("GCP_PROJECT_ID", "the Google Cloud project", "my-lab-123456")
-ZONE = KnownKey("GCP_ZONE", "the zone of new machines", "europe-west1-b")
+ZONE = KnownKey("GCP_ZONE", "the zone of new machines, or several to try in turn", "europe-west1-b")
 SCRIPTS = KnownKey("GCP_GCS_SCRIPTS_BASE_PATH", "where machines fetch their set-up scripts", "gs://YOUR-BUCKET/scripts")
+PROXY_DOMAIN = KnownKey("GCP_PROXY_DOMAIN", "the domain at which machines are reached", "lab.example.org")
+COMPUTE_ENDPOINT = KnownKey(
+    "GCP_COMPUTE_ENDPOINT", "another address of Compute Engine", "https://compute-lab.p.googleapis.com"
+)
 
-KNOWN_KEYS = (BASE_URL, USERNAME, CODE_BASE, REPOS, EXCLUSION, PROJECT, ZONE, SCRIPTS)
+KNOWN_KEYS = (
+    BASE_URL,
+    USERNAME,
+    CODE_BASE,
+    REPOS,
+    EXCLUSION,
+    PROJECT,
+    ZONE,
+    SCRIPTS,
+    PROXY_DOMAIN,
+    COMPUTE_ENDPOINT,
+)
 
 _LAPTOP_KEYS = (BASE_URL, USERNAME, CODE_BASE, REPOS)
+_PROJECT = r"(?:[a-z0-9.-]+:)?[a-z][-a-z0-9]{3,28}[a-z0-9]"
+_ZONE = r"[a-z]+-[a-z]+\d+-[a-z]"
 _BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
 _ON_A_VM = "  epic-synccode configure-vm --base-url URL --username NAME"
 
@@ -141,10 +158,76 @@ class Config:
         fault = base_url_fault(base_url)
         if fault:
             self._reject(BASE_URL, *fault)
+        return Store(base_url, self.require_username())
+
+    def require_username(self) -> str:
+        """Return whose code and machines are meant.
+
+        Raises:
+            LabError: the key is missing or cannot be meant.
+        """
         username = self._required(USERNAME)
         if not is_store_name(username):
             self._reject(USERNAME, "1 to 64 letters, digits, '.', '_' or '-', as in ana or ana.b", "ana")
-        return Store(base_url, username)
+        return username
+
+    def require_project(self) -> str:
+        """Return the project that the lab's machines are in.
+
+        Raises:
+            LabError: the key is missing or cannot be meant.
+        """
+        project = self._required(PROJECT)
+        if not re.fullmatch(_PROJECT, project):
+            self._reject(PROJECT, "a project's id: small letters, digits and hyphens", PROJECT.example)
+        return project
+
+    def require_zones(self) -> tuple[str, ...]:
+        """Return the zones of new machines in the order in which they are tried, each once.
+
+        Raises:
+            LabError: there are none, or one cannot be meant.
+        """
+        zones = [zone for zone in re.split(r"[,\s]+", self._required(ZONE)) if zone]
+        if not zones or not all(map(is_zone, zones)):
+            self._reject(ZONE, "zones separated by commas, each like europe-west1-b", ZONE.example)
+        return tuple(dict.fromkeys(zones))
+
+    def require_scripts(self) -> str:
+        """Return where machines fetch their set-up scripts, without a slash at the end.
+
+        Raises:
+            LabError: the key is missing or cannot be meant; what a shell on the machine would not take as it stands cannot.
+        """
+        scripts = self._required(SCRIPTS)
+        is_plain = re.fullmatch(r"gs://[A-Za-z0-9._/-]+", scripts) is not None
+        if not is_plain or base_url_fault(scripts):
+            self._reject(
+                SCRIPTS, "gs://BUCKET/PREFIX of letters, digits, '.', '_', '-' and '/'", "gs://YOUR-BUCKET/scripts"
+            )
+        return scripts.rstrip("/")
+
+    def proxy_domain(self) -> str | None:
+        """Return the domain at which machines are reached, or ``None``.
+
+        Raises:
+            LabError: it is no domain.
+        """
+        domain = self.value(PROXY_DOMAIN)
+        if domain is not None and not re.fullmatch(r"(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?", domain):
+            self._reject(PROXY_DOMAIN, "a domain without https:// and slashes", PROXY_DOMAIN.example)
+        return domain
+
+    def compute_endpoint(self) -> str | None:
+        """Return another address of Compute Engine, or ``None`` for Google's own.
+
+        Raises:
+            LabError: it is no address.
+        """
+        endpoint = self.value(COMPUTE_ENDPOINT)
+        if endpoint is not None and not re.fullmatch(r"https?://[A-Za-z0-9.-]+(?::\d+)?/?", endpoint):
+            self._reject(COMPUTE_ENDPOINT, "https:// and a host, without a path", COMPUTE_ENDPOINT.example)
+        return endpoint.rstrip("/") if endpoint else None
 
     def require_repos(self) -> tuple[RepoFolder, ...]:
         """Return the configured repositories of a laptop in the file's order, each once.
@@ -276,6 +359,11 @@ def is_store_name(text: str) -> bool:
     except InvalidInputError:
         return False
     return True
+
+
+def is_zone(text: str) -> bool:
+    """Tell whether *text* can be the name of a zone."""
+    return re.fullmatch(_ZONE, text) is not None
 
 
 def expand(text: str, home: Path) -> Path:

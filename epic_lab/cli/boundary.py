@@ -46,7 +46,7 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.USAGE: "the command line was not understood",
     ExitCode.CONFLICT: "somebody else changed it first, or it looks like a mistake; nothing was lost",
     ExitCode.NOT_FOUND: "what was asked for is not there",
-    ExitCode.STORAGE: "the storage could not be reached, or refused",
+    ExitCode.STORAGE: "the storage or the cloud could not be reached, or refused",
     ExitCode.INTEGRITY: "stored bytes are damaged; nothing was written from them",
     ExitCode.BUG: "a bug; the message names the file with the details",
     ExitCode.INTERRUPTED: "interrupted",
@@ -74,7 +74,39 @@ EXIT_CODES: dict[ErrorKind | LabErrorKind, ExitCode] = {
     LabErrorKind.UNKNOWN_REPO: ExitCode.NOT_FOUND,
     LabErrorKind.MISSING_REPO: ExitCode.NOT_FOUND,
     LabErrorKind.OUTSIDE_REPOS: ExitCode.NOT_FOUND,
+    LabErrorKind.BAD_MACHINE_NAME: ExitCode.USAGE,
+    LabErrorKind.BAD_LAUNCH: ExitCode.USAGE,
+    LabErrorKind.NO_MACHINE: ExitCode.NOT_FOUND,
+    LabErrorKind.NO_SUCH_RESOURCE: ExitCode.NOT_FOUND,
+    LabErrorKind.NAME_TAKEN: ExitCode.CONFLICT,
+    LabErrorKind.WRONG_STATE: ExitCode.CONFLICT,
+    LabErrorKind.QUOTA_EXCEEDED: ExitCode.STORAGE,
+    LabErrorKind.OUT_OF_STOCK: ExitCode.STORAGE,
+    LabErrorKind.NO_PERMISSION: ExitCode.STORAGE,
+    LabErrorKind.API_DISABLED: ExitCode.STORAGE,
+    LabErrorKind.RATE_LIMITED: ExitCode.STORAGE,
+    LabErrorKind.CLOUD_REFUSED: ExitCode.STORAGE,
+    LabErrorKind.CLOUD_UNAVAILABLE: ExitCode.STORAGE,
+    LabErrorKind.CLOUD_UNREACHABLE: ExitCode.STORAGE,
+    LabErrorKind.NO_TUNNEL: ExitCode.STORAGE,
 }
+
+
+class LeftGoing(KeyboardInterrupt):
+    """^C, where something is to be said about what it leaves behind.
+
+    Attributes:
+        hint: what to do about it.
+    """
+
+    def __init__(
+        self,
+        message: str = "interrupted",
+        *,
+        hint: str = "Run the command again: it goes on where this one stopped.",
+    ) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +186,9 @@ def failure_of(error: BaseException) -> Failure:
         help_command = f"{context.command_path if context else 'epic-synccode'} --help"
         return _failure("usage", error.format_message(), f"`{help_command}` says what is expected.", ExitCode.USAGE)
     if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
-        return _failure(
-            "interrupted",
-            "interrupted",
-            "Run the command again: it goes on where this one stopped.",
-            ExitCode.INTERRUPTED,
-        )
+        # click puts an exception of its own in the place of ^C.
+        going_on = next((each for each in (error, error.__cause__) if isinstance(each, LeftGoing)), LeftGoing())
+        return _failure("interrupted", str(going_on), going_on.hint, ExitCode.INTERRUPTED)
     return _bug(error)
 
 

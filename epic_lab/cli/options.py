@@ -28,7 +28,8 @@ def json_option(function: FunctionT) -> FunctionT:
 def examples(*lines: str) -> str:
     """Return the end of a command's help: *lines* as they are typed, and where exit codes are explained."""
     typed = "\n".join(f"  {line}" for line in lines)
-    return f"\b\nExamples:\n{typed}\n\nExit codes: see `epic-synccode --help`."
+    program = lines[0].split()[0]
+    return f"\b\nExamples:\n{typed}\n\nExit codes: see `{program} --help`."
 
 
 def repo_names(context: click.Context, _argument: click.Parameter, values: Sequence[str]) -> list[str]:
