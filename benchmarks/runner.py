@@ -188,9 +188,14 @@ def _run(command: Command, patience_seconds: float) -> None:
         # A wait with a time-out would look every 50 ms, which is what many commands take altogether.
         patience = threading.Timer(patience_seconds, os.killpg, (process.pid, signal.SIGKILL))
         patience.start()
-        process.wait()
-        ended = patience.finished.is_set()
-        patience.cancel()
+        try:
+            process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            ended = patience.finished.is_set()
+            patience.cancel()
         if ended:
             raise _EndedError(f"ended after {patience_seconds:g} s: {' '.join(command.words)}")
         if process.returncode != 0:
