@@ -132,7 +132,7 @@ class Network:
         self._server.ask("empty")
 
     def seed(self, folder: Path) -> None:
-        """Store the files of *folder* as if ``gsutil rsync`` had brought them."""
+        """Store the files of *folder* as the tools would have that can be seeded."""
         self._server.ask("empty")
         self._server.ask(f"seed {folder}")
 
