@@ -6,6 +6,7 @@ Invariant: what has one meaning has one spelling.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
@@ -28,7 +29,7 @@ def json_option(function: FunctionT) -> FunctionT:
 def examples(*lines: str) -> str:
     """Return the end of a command's help: *lines* as they are typed, and where exit codes are explained."""
     typed = "\n".join(f"  {line}" for line in lines)
-    program = lines[0].split()[0]
+    program = re.findall(r"epic-\w+", typed)[0]
     return f"\b\nExamples:\n{typed}\n\nExit codes: see `{program} --help`."
 
 
