@@ -53,9 +53,11 @@ class Machine:
         told = {"HOME": home, "USERPROFILE": home, "PYTHONPATH": str(ROOT), "TZ": "UTC", "COLUMNS": "100"}
         return {**kept, **told, "PYTHONWARNINGS": "error", **self.variables}
 
-    def run(self, *arguments: str, stdin: str = "", cwd: Path | None = None) -> Result:
+    def run(
+        self, *arguments: str, stdin: str = "", cwd: Path | None = None, program: str = "epic_lab.cli.synccode"
+    ) -> Result:
         done = subprocess.run(
-            [sys.executable, "-m", "epic_lab.cli.synccode", *arguments],
+            [sys.executable, "-m", program, *arguments],
             env=self.environment(),
             cwd=cwd or self.home,
             input=stdin,
@@ -81,6 +83,10 @@ class Machine:
             check=True,
         )
         return done.stdout
+
+    def notebook(self, *arguments: str, stdin: str = "") -> Result:
+        """Run ``epic-notebook``."""
+        return self.run(*arguments, stdin=stdin, program="epic_lab.cli.notebook")
 
 
 @pytest.fixture
