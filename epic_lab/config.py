@@ -33,13 +33,35 @@ CODE_BASE = KnownKey("SYNCCODE_LOCAL_CODE_BASE", "the laptop's folder that holds
 REPOS = KnownKey("SYNCCODE_REPOS", "the repositories to upload", "alpha,beta")
 EXCLUSION = KnownKey("SYNCCODE_EXCLUSION", "a regular expression for paths to leave out", r".*\.csv$")
 PROJECT = KnownKey("GCP_PROJECT_ID", "the Google Cloud project", "my-lab-123456")
-ZONE = KnownKey("GCP_ZONE", "the zone of new machines", "europe-west1-b")
+ZONE = KnownKey("GCP_ZONE", "the zone of new machines, or several to try in turn", "europe-west1-b")
 SCRIPTS = KnownKey("GCP_GCS_SCRIPTS_BASE_PATH", "where machines fetch their set-up scripts", "gs://YOUR-BUCKET/scripts")
+PROXY_DOMAIN = KnownKey("GCP_PROXY_DOMAIN", "the domain at which machines are reached", "lab.example.org")
+COMPUTE_ENDPOINT = KnownKey(
+    "GCP_COMPUTE_ENDPOINT", "another address of Compute Engine", "https://compute-lab.p.googleapis.com"
+)
+API_ENDPOINT = KnownKey(
+    "GCP_API_ENDPOINT", "one address in place of those of Google's other APIs", "http://127.0.0.1:9024"
+)
 
-KNOWN_KEYS = (BASE_URL, USERNAME, CODE_BASE, REPOS, EXCLUSION, PROJECT, ZONE, SCRIPTS)
+KNOWN_KEYS = (
+    BASE_URL,
+    USERNAME,
+    CODE_BASE,
+    REPOS,
+    EXCLUSION,
+    PROJECT,
+    ZONE,
+    SCRIPTS,
+    PROXY_DOMAIN,
+    COMPUTE_ENDPOINT,
+    API_ENDPOINT,
+)
 
 _LAPTOP_KEYS = (BASE_URL, USERNAME, CODE_BASE, REPOS)
+_PROJECT = r"(?:[a-z0-9.-]+:)?[a-z][-a-z0-9]{3,28}[a-z0-9]"
+_ZONE = r"[a-z]+-[a-z]+\d+-[a-z]"
 _BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
+_API_ENDPOINT = r"(?:https://[A-Za-z0-9.-]+|http://(?:127\.0\.0\.1|localhost))(?::\d+)?/?"
 _ON_A_VM = "  epic-synccode configure-vm --base-url URL --username NAME"
 
 
@@ -52,6 +74,11 @@ class Environment:
         config_file: another configuration file, from ``EPIC_LAB_CONFIG``.
         storage_emulator_host: a server that stands in for Google's storage.
         gce_metadata_host: a server that stands in for a VM's metadata server.
+        gcloud_folder: where gcloud keeps its configuration; there may be no such folder.
+        gcloud_configuration: the one of gcloud's named configurations that this process was told to use.
+        ipython_folder: where IPython keeps its profiles, if not in the usual folder.
+        data_folder: where programs keep a user's data, if not in the usual folder.
+        settings_folder: where programs keep a user's settings, if not in the usual folder.
         credentials_file: what ``GOOGLE_APPLICATION_CREDENTIALS`` names, or where gcloud keeps what
             ``gcloud auth application-default login`` makes; there may be no such file.
         has_proxies: whether secure connections must go through a proxy.
@@ -62,6 +89,11 @@ class Environment:
     config_file: Path | None = None
     storage_emulator_host: str | None = None
     gce_metadata_host: str | None = None
+    gcloud_folder: Path | None = None
+    gcloud_configuration: str | None = None
+    ipython_folder: Path | None = None
+    data_folder: Path | None = None
+    settings_folder: Path | None = None
     credentials_file: Path | None = None
     has_proxies: bool = False
     no_color: bool = False
@@ -77,6 +109,11 @@ class Environment:
             config_file=expand(config_file, home) if config_file else None,
             storage_emulator_host=of.get("STORAGE_EMULATOR_HOST") or None,
             gce_metadata_host=of.get("GCE_METADATA_HOST") or None,
+            gcloud_folder=_gcloud_folder(of, home),
+            gcloud_configuration=of.get("CLOUDSDK_ACTIVE_CONFIG_NAME") or None,
+            ipython_folder=expand(of["IPYTHONDIR"], home) if of.get("IPYTHONDIR") else None,
+            data_folder=Path(of["XDG_DATA_HOME"]) if of.get("XDG_DATA_HOME") else None,
+            settings_folder=Path(of["XDG_CONFIG_HOME"]) if of.get("XDG_CONFIG_HOME") else None,
             credentials_file=_credentials_file(of, home),
             has_proxies=any(of.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")),
             no_color=bool(of.get("NO_COLOR")),
@@ -141,10 +178,87 @@ class Config:
         fault = base_url_fault(base_url)
         if fault:
             self._reject(BASE_URL, *fault)
+        return Store(base_url, self.require_username())
+
+    def require_username(self) -> str:
+        """Return whose code and machines are meant.
+
+        Raises:
+            LabError: the key is missing or cannot be meant.
+        """
         username = self._required(USERNAME)
         if not is_store_name(username):
             self._reject(USERNAME, "1 to 64 letters, digits, '.', '_' or '-', as in ana or ana.b", "ana")
-        return Store(base_url, username)
+        return username
+
+    def require_project(self) -> str:
+        """Return the project that the lab's machines are in.
+
+        Raises:
+            LabError: the key is missing or cannot be meant.
+        """
+        project = self._required(PROJECT)
+        if not re.fullmatch(_PROJECT, project):
+            self._reject(PROJECT, "a project's id: small letters, digits and hyphens", PROJECT.example)
+        return project
+
+    def require_zones(self) -> tuple[str, ...]:
+        """Return the zones of new machines in the order in which they are tried, each once.
+
+        Raises:
+            LabError: there are none, or one cannot be meant.
+        """
+        zones = [zone for zone in re.split(r"[,\s]+", self._required(ZONE)) if zone]
+        if not zones or not all(map(is_zone, zones)):
+            self._reject(ZONE, "zones separated by commas, each like europe-west1-b", ZONE.example)
+        return tuple(dict.fromkeys(zones))
+
+    def require_scripts(self) -> str:
+        """Return where machines fetch their set-up scripts, without a slash at the end.
+
+        Raises:
+            LabError: the key is missing or cannot be meant; what a shell on the machine would not take as it stands cannot.
+        """
+        scripts = self._required(SCRIPTS)
+        is_plain = re.fullmatch(r"gs://[A-Za-z0-9._/-]+", scripts) is not None
+        if not is_plain or base_url_fault(scripts):
+            self._reject(
+                SCRIPTS, "gs://BUCKET/PREFIX of letters, digits, '.', '_', '-' and '/'", "gs://YOUR-BUCKET/scripts"
+            )
+        return scripts.rstrip("/")
+
+    def proxy_domain(self) -> str | None:
+        """Return the domain at which machines are reached, or ``None``.
+
+        Raises:
+            LabError: it is no domain.
+        """
+        domain = self.value(PROXY_DOMAIN)
+        if domain is not None and not re.fullmatch(r"(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?", domain):
+            self._reject(PROXY_DOMAIN, "a domain without https:// and slashes", PROXY_DOMAIN.example)
+        return domain
+
+    def compute_endpoint(self) -> str | None:
+        """Return another address of Compute Engine, or ``None`` for Google's own.
+
+        Raises:
+            LabError: it is no address.
+        """
+        endpoint = self.value(COMPUTE_ENDPOINT)
+        if endpoint is not None and not re.fullmatch(r"https?://[A-Za-z0-9.-]+(?::\d+)?/?", endpoint):
+            self._reject(COMPUTE_ENDPOINT, "https:// and a host, without a path", COMPUTE_ENDPOINT.example)
+        return endpoint.rstrip("/") if endpoint else None
+
+    def api_endpoint(self) -> str | None:
+        """Return the address that stands in for Google's other APIs, or ``None`` for Google's own.
+
+        Raises:
+            LabError: it is no address, or one to which an access token would go unencrypted.
+        """
+        endpoint = self.value(API_ENDPOINT)
+        if endpoint is not None and not re.fullmatch(_API_ENDPOINT, endpoint):
+            self._reject(API_ENDPOINT, "https:// and a host, or http:// and this very machine", API_ENDPOINT.example)
+        return endpoint.rstrip("/") if endpoint else None
 
     def require_repos(self) -> tuple[RepoFolder, ...]:
         """Return the configured repositories of a laptop in the file's order, each once.
@@ -159,7 +273,7 @@ class Config:
             if not is_store_name(name):
                 why = f"folder names inside {CODE_BASE.name} of letters, digits, '.', '_' or '-'; {name!r} is none"
                 self._reject(REPOS, why, REPOS.example)
-        base = self._code_base()
+        base = self.require_code_base()
         return tuple(RepoFolder(name, base / name) for name in dict.fromkeys(names))
 
     def exclusion(self) -> str | None:
@@ -187,7 +301,12 @@ class Config:
         nearest = {setting.key: get_close_matches(setting.key.upper(), names, n=1, cutoff=0.8) for setting in unknown}
         return tuple(UnknownKey(s.key, s.line, next(iter(nearest[s.key]), None)) for s in unknown)
 
-    def _code_base(self) -> Path:
+    def require_code_base(self) -> Path:
+        """Return the laptop's folder that holds the repositories.
+
+        Raises:
+            LabError: the key is missing or names no folder.
+        """
         text = self._required(CODE_BASE)
         base = expand(text, self.home)
         if not base.is_absolute():
@@ -236,6 +355,7 @@ class Config:
             line=setting.line,
             key=key.name,
             found=setting.value,
+            expected=expected,
         )
 
 
@@ -278,6 +398,11 @@ def is_store_name(text: str) -> bool:
     return True
 
 
+def is_zone(text: str) -> bool:
+    """Tell whether *text* can be the name of a zone."""
+    return re.fullmatch(_ZONE, text) is not None
+
+
 def expand(text: str, home: Path) -> Path:
     """Return the path that *text* names, *home* standing for a leading ``~``; nothing else is expanded."""
     return home / text[2:] if text == "~" or text.startswith(("~/", "~\\")) else Path(text)
@@ -285,15 +410,15 @@ def expand(text: str, home: Path) -> Path:
 
 def _credentials_file(of: Mapping[str, str], home: Path) -> Path:
     named = of.get("GOOGLE_APPLICATION_CREDENTIALS")
-    if named:
-        return Path(named)
+    return Path(named) if named else _gcloud_folder(of, home) / "application_default_credentials.json"
+
+
+def _gcloud_folder(of: Mapping[str, str], home: Path) -> Path:
     if of.get("CLOUDSDK_CONFIG"):
-        folder = Path(of["CLOUDSDK_CONFIG"])
-    elif os.name == "nt" and of.get("APPDATA"):
-        folder = Path(of["APPDATA"]) / "gcloud"
-    else:
-        folder = home / ".config" / "gcloud"
-    return folder / "application_default_credentials.json"
+        return Path(of["CLOUDSDK_CONFIG"])
+    if os.name == "nt" and of.get("APPDATA"):
+        return Path(of["APPDATA"]) / "gcloud"
+    return home / ".config" / "gcloud"
 
 
 def base_url_fault(url: str) -> tuple[str, str] | None:

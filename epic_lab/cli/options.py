@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from epic_lab.cli.boundary import ExitCode
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -25,10 +28,10 @@ def json_option(function: FunctionT) -> FunctionT:
     return decorate(function)
 
 
-def examples(*lines: str) -> str:
+def examples(*lines: str, group: str = "epic-synccode") -> str:
     """Return the end of a command's help: *lines* as they are typed, and where exit codes are explained."""
     typed = "\n".join(f"  {line}" for line in lines)
-    return f"\b\nExamples:\n{typed}\n\nExit codes: see `epic-synccode --help`."
+    return f"\b\nExamples:\n{typed}\n\nExit codes: see `{group} --help`."
 
 
 def repo_names(context: click.Context, _argument: click.Parameter, values: Sequence[str]) -> list[str]:
@@ -51,11 +54,13 @@ class LazyCommand(NamedTuple):
         module: where its `command` stands.
         summary: its line in the group's help; the same as the command's own.
         alias: a second, shorter name, or ``None``.
+        attribute: what it is called in its module.
     """
 
     module: str
     summary: str
     alias: str | None = None
+    attribute: str = "command"
 
 
 class LazyGroup(click.Group):
@@ -85,7 +90,7 @@ class LazyGroup(click.Group):
         lazy = self._lazy.get(self._aliases.get(cmd_name, cmd_name))
         if lazy is None:
             return None
-        command: click.Command = import_module(lazy.module).command
+        command: click.Command = getattr(import_module(lazy.module), lazy.attribute)
         return command
 
     def resolve_command(
@@ -93,6 +98,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that *args* begin with, under its first name, and say which is near if there is none."""
         name = args[0]
+        if ctx.resilient_parsing and name not in self._lazy and name not in self._aliases:
+            return None, None, args  # a shell completes what stands after something unknown, which is nothing
         if name not in self._lazy and name not in self._aliases:
             from difflib import get_close_matches
 
@@ -106,6 +113,14 @@ class LazyGroup(click.Group):
         rows = [(", ".join(filter(None, (name, lazy.alias))), lazy.summary) for name, lazy in self._lazy.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands, importing none, and the group's options."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in (*self._lazy, *self._aliases) if name.startswith(incomplete)]
+        offered = [CompletionItem(name, help=self._lazy[self._aliases.get(name, name)].summary) for name in names]
+        return [*offered, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as any group does; no arguments at all show the help, as a usage error, unless they have a meaning."""

@@ -287,8 +287,10 @@ class GcsServer(HttpServer):
 
     def _test_permissions(self, bucket: str, request: Request) -> dict[str, object]:
         self.service.bucket(bucket)
-        asked = request.query.get("permissions", "").split(",")
-        granted = [it for it in asked if it and it not in self.denied_permissions]
+        asked = [value for name, value in request.parameters if name == "permissions"]
+        if not asked:
+            raise ServiceError(400, "required", "Required parameter: permissions")
+        granted = [it for it in asked if it not in self.denied_permissions]
         return {"kind": "storage#testIamPermissionsResponse", **({"permissions": granted} if granted else {})}
 
     def _buckets_operation(self, request: Request) -> _Operation:

@@ -88,7 +88,7 @@ def test_a_metadata_server_is_looked_for_only_on_machines_of_googles(
     file = tmp_path / "product_name"
     if product is not None:
         file.write_text(product)
-    assert Tokens(Access(), product_name=file)._asks_metadata() is asks
+    assert Tokens(Access(), product_name=file).asks_metadata() is asks
 
 
 def test_credentials_of_the_user_come_before_the_machines(

@@ -146,7 +146,8 @@ def test_each_key_of_the_configuration_is_documented_with_its_example() -> None:
 
 
 def test_each_variable_that_is_read_is_documented() -> None:
-    source = inspect.getsource(Environment.read) + inspect.getsource(config._credentials_file)
+    functions = (Environment.read, config._credentials_file, config._gcloud_folder)
+    source = "".join(map(inspect.getsource, functions))
     cells = [row[0] for row in rows(section(page("configuration.md"), "The environment"))]
     assert set(re.findall(r"`(\w+)`", "".join(cells))) == set(re.findall(r'"([A-Z_]+)"', source))
 
