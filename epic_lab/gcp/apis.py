@@ -116,6 +116,8 @@ class GoogleApis:
         if body is not None:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
+        elif method == "POST":
+            request.data = b""  # or its length, none, would not be sent, which is refused
         if self._tokens is not None:
             request.add_header("Authorization", f"Bearer {self._tokens.current().text}")
         if self._quota_project is not None:
