@@ -135,8 +135,8 @@ def _head(case: Case) -> Finding:
         return _nothing_yet(case, user)
     newest = max((repo.provenance.at_ms for repo in found.head.repos.values()), default=None)
     repos = sorted(found.head.repos)
-    age = f", uploaded {_age(time.time() - newest / 1000)} ago" if newest is not None else ""
-    return ok(f"{user} has {', '.join(repos) or 'no repository'}{age}", repos=repos, newest_at_ms=newest)
+    when = f", uploaded {age(time.time() - newest / 1000)} ago" if newest is not None else ""
+    return ok(f"{user} has {', '.join(repos) or 'no repository'}{when}", repos=repos, newest_at_ms=newest)
 
 
 def _nothing_yet(case: Case, user: str) -> Finding:
@@ -146,7 +146,7 @@ def _nothing_yet(case: Case, user: str) -> Finding:
     return ok(f"nothing was uploaded for {user} yet; epic-synccode upload does", repos=[], newest_at_ms=None)
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
     """Say how long something is ago, in the largest unit of which there are two."""
     for unit in ("day", "hour", "minute"):
         if seconds >= 2 * _SECONDS[unit]:

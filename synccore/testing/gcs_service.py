@@ -137,6 +137,7 @@ class GcsService:
         clock: where generations and times come from.
         base: the server's URL, for links.
         writes_a_second: how many writes to one object's name are taken in a second; ``None`` takes all.
+        location: where all buckets are.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
@@ -144,6 +145,7 @@ class GcsService:
         self.clock = clock
         self.base = ""
         self.writes_a_second: int | None = None
+        self.location = "US"
         self._uploads: dict[str, _Upload] = {}
         self._last_generation = 0
         self._recent_writes: dict[tuple[str, str], list[float]] = {}
@@ -269,8 +271,8 @@ class GcsService:
             "selfLink": f"{self.base}/storage/v1/b/{name}",
             "projectNumber": "123456789012",
             "metageneration": "1",
-            "location": "US",
-            "locationType": "multi-region",
+            "location": self.location,
+            "locationType": "region" if "-" in self.location else "multi-region",
             "storageClass": "STANDARD",
             "etag": "CAE=",
             "timeCreated": _timestamp(0),

@@ -96,6 +96,8 @@ def command(*, dry_run: bool, as_json: bool, **given: str | None) -> None:
         if value is not None:
             answers[question.key] = "" if value.strip() == NONE else value.strip()
     if sys.stdin is not None and sys.stdin.isatty() and not as_json:
+        if any(question.asked and given[question.parameter] is None for question in QUESTIONS):
+            output.note(f"Enter takes what stands in brackets; {NONE} stands for none")
         _ask(lab, answers, given)
     _judge(lab, answers, given)
     if present is not None and present.bad_line is not None:
