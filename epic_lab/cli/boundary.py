@@ -98,6 +98,23 @@ EXIT_CODES: dict[ErrorKind | LabErrorKind, ExitCode] = {
 }
 
 
+class LeftGoing(KeyboardInterrupt):
+    """^C, where something is to be said about what it leaves behind.
+
+    Attributes:
+        hint: what to do about it.
+    """
+
+    def __init__(
+        self,
+        message: str = "interrupted",
+        *,
+        hint: str = "Run the command again: it goes on where this one stopped.",
+    ) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """A failure as it is shown.
@@ -175,12 +192,9 @@ def failure_of(error: BaseException) -> Failure:
         help_command = f"{context.command_path if context else 'epic-synccode'} --help"
         return _failure("usage", error.format_message(), f"`{help_command}` says what is expected.", ExitCode.USAGE)
     if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
-        return _failure(
-            "interrupted",
-            "interrupted",
-            "Run the command again: it goes on where this one stopped.",
-            ExitCode.INTERRUPTED,
-        )
+        # click puts an exception of its own in the place of ^C.
+        going_on = next((each for each in (error, error.__cause__) if isinstance(each, LeftGoing)), LeftGoing())
+        return _failure("interrupted", str(going_on), going_on.hint, ExitCode.INTERRUPTED)
     return _bug(error)
 
 

@@ -6,6 +6,7 @@ Invariant: what has one meaning has one spelling.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -28,10 +29,11 @@ def json_option(function: FunctionT) -> FunctionT:
     return decorate(function)
 
 
-def examples(*lines: str, group: str = "epic-synccode") -> str:
+def examples(*lines: str) -> str:
     """Return the end of a command's help: *lines* as they are typed, and where exit codes are explained."""
     typed = "\n".join(f"  {line}" for line in lines)
-    return f"\b\nExamples:\n{typed}\n\nExit codes: see `{group} --help`."
+    program = re.findall(r"epic-[a-z]+", lines[0])[0]
+    return f"\b\nExamples:\n{typed}\n\nExit codes: see `{program} --help`."
 
 
 def repo_names(context: click.Context, _argument: click.Parameter, values: Sequence[str]) -> list[str]:

@@ -120,9 +120,7 @@ class Cloud:
         """Return all machines of the project, whoever made them, in the order of their zones."""
         api = _api()
         # The service's filter for a tag is documented for nothing but a whole list of tags, so the caller sifts.
-        request = api.AggregatedListInstancesRequest(
-            project=self.project, max_results=_PAGE, return_partial_success=True
-        )
+        request = api.AggregatedListInstancesRequest(project=self.project, max_results=_PAGE)
         client = self._client("InstancesClient")
 
         def listed(**how: Any) -> list[tuple[str, Any]]:
@@ -150,7 +148,7 @@ class Cloud:
         """Return the zones that have machines of *machine_type*, in the order of their names."""
         api = _api()
         request = api.AggregatedListMachineTypesRequest(
-            project=self.project, filter=f'name = "{machine_type}"', max_results=_PAGE, return_partial_success=True
+            project=self.project, filter=f'name = "{machine_type}"', max_results=_PAGE
         )
         client = self._client("MachineTypesClient")
 
@@ -377,10 +375,10 @@ def _refusal_of(error: Exception) -> Refusal | None:
 
     if isinstance(error, google.api_core.exceptions.GoogleAPICallError):
         return refusals.of_answer(int(error.code or refusals.NO_ANSWER), _body_of(error))
-    if isinstance(error, google.auth.exceptions.RefreshError) and not error.retryable:
-        return Refusal(status=401, message=_said(error), codes=("UNAUTHENTICATED",))
-    if isinstance(error, google.auth.exceptions.GoogleAuthError):
+    if isinstance(error, google.auth.exceptions.TransportError) or getattr(error, "retryable", False):
         return Refusal(status=refusals.NO_ANSWER, message=_said(error))
+    if isinstance(error, google.auth.exceptions.GoogleAuthError):
+        return Refusal(status=401, message=_said(error), codes=("UNAUTHENTICATED",))
     if isinstance(error, requests.exceptions.RequestException):
         return Refusal(status=refusals.NO_ANSWER, message=_said(error), is_unreachable=_is_unconnected(error))
     return None

@@ -18,6 +18,8 @@ VIEWER = "roles/compute.viewer"
 ADMIN = "roles/compute.instanceAdmin.v1"
 _ACCOUNT_USER = "roles/iam.serviceAccountUser"
 
+_MISSING = re.compile(r"does not exist|Unknown zone")
+_NOUNS = {"machineTypes": "machine type", "acceleratorTypes": "GPU", "diskTypes": "disk type"}
 _READING = re.compile(r"compute\.[A-Za-z]+\.(get|list)[A-Za-z]*")
 _ROLES = {
     "iam.serviceAccounts.actAs": _ACCOUNT_USER,
@@ -215,7 +217,7 @@ def _not_found(refusal: Refusal, attempt: Attempt) -> LabError:
     what = resource[1] if resource else "what was asked for"
     return LabError(
         LabErrorKind.NO_SUCH_RESOURCE,
-        f"{attempt.doing} failed: there is no {what} ({refusal.code})",
+        f"{attempt.doing} failed: the cloud has no {what} ({refusal.code})",
         hint=_remedy_for_missing(what),
         resource=what,
         **_facts(refusal),
@@ -264,12 +266,13 @@ def _unreachable(refusal: Refusal, attempt: Attempt) -> LabError:
 
 
 def _other(refusal: Refusal, attempt: Attempt) -> LabError:
-    if "does not exist" in refusal.message:
-        missing = re.search(r"'[^']*/([a-zA-Z]+/[^'/]+)'", refusal.message)
+    if _MISSING.search(refusal.message):
+        found = re.search(r"/zones/([^/']+)/([a-zA-Z]+)/([^/']+)'", refusal.message)
+        missing = f"there is no {_NOUNS.get(found[2], found[2])} {found[3]} in {found[1]}" if found else refusal.message
         return LabError(
             LabErrorKind.NO_SUCH_RESOURCE,
-            f"{attempt.doing} failed ({refusal.code}): {refusal.message}",
-            hint=_remedy_for_missing(missing[1] if missing else ""),
+            f"{attempt.doing} failed: {missing} ({refusal.code})",
+            hint=_remedy_for_missing(f"{found[2]}/" if found else "zones/" if "zone" in refusal.message else ""),
             **_facts(refusal),
         )
     if "suspend" in refusal.message.lower():

@@ -165,8 +165,8 @@ class Discovery:
         known: dict[str, Any] = {**self.document["parameters"], **method.get("parameters", {})}
         if call.name.endswith("ggregatedList"):
             known |= _UNLISTED
-        for name, value in (*call.path.items(), *query.items()):
-            place = "path" if name in call.path else "query"
+        given = [("path", *it) for it in call.path.items()] + [("query", *it) for it in query.items()]
+        for place, name, value in given:
             parameter = known.get(name)
             if parameter is None or parameter["location"] != place:
                 yield f"{call.name}: the parameter {name} is not known in the {place}"
@@ -228,7 +228,9 @@ def _translated(described: Mapping[str, Any], direction: _Direction, needed: set
         }
         schema["additionalProperties"] = False if others is None else _translated(others, direction, needed)
     elif kind == "array":
-        schema["items"] = _translated(described["items"], direction, needed)
+        # Of a list of names the pattern stands beside the list.
+        of_each = {"pattern": described["pattern"]} if "pattern" in described else {}
+        schema["items"] = _translated({**described["items"], **of_each}, direction, needed)
     elif kind == "integer":
         schema["minimum"], schema["maximum"] = _INTEGERS[described["format"]]
     elif kind == "string":

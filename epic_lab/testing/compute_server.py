@@ -277,17 +277,15 @@ class ComputeServer(HttpServer):
         return None
 
     def _act(self, request: Request, meaning: _Meaning, fault: Fault | None) -> Response:
+        alarms = self._hold_request(request, meaning)
         if isinstance(fault, Reset):
             return Response(status=0, silent=True, reset=True)
         if isinstance(fault, Delay):
             self.stopping.wait(fault.seconds)
         self._check_caller(request)
         if meaning.call is None:
-            self._raise_alarm(f"{request.method} /{'/'.join(request.segments)} is not of the API")
             raise RefusalError(no_such_address())
-        alarms = self._discovery.request_alarms(meaning.call, query=request.query, body=meaning.body)
         if alarms:
-            self._raise_alarm(*alarms)
             raise RefusalError(invalid(f"Invalid JSON payload or parameter received. {'; '.join(alarms)}"))
         if isinstance(fault, Refuse):
             raise RefusalError(fault.refusal)
@@ -296,6 +294,15 @@ class ComputeServer(HttpServer):
             self._raise_alarm(f"{meaning.kind} is of the API, but not played here")
             raise RefusalError(Refusal(status=501, reason="notImplemented", message=f"{meaning.kind} is not played"))
         return self._carry_out(request, meaning, method, fault)
+
+    def _hold_request(self, request: Request, meaning: _Meaning) -> list[str]:
+        """Return what is wrong with a request, and remember it."""
+        if meaning.call is None:
+            alarms = [f"{request.method} /{'/'.join(request.segments)} is not of the API"]
+        else:
+            alarms = self._discovery.request_alarms(meaning.call, query=request.query, body=meaning.body)
+        self._raise_alarm(*alarms)
+        return alarms
 
     def _carry_out(self, request: Request, meaning: _Meaning, method: Method, fault: Fault | None) -> Response:
         assert meaning.call is not None

@@ -9,7 +9,7 @@ import pytest
 
 Machine = Any
 
-COMMANDS = ["init", "doctor", "completion", "synccode"]
+COMMANDS = ["init", "doctor", "completion", "synccode", "notebook"]
 
 PROGRAM = """
 import sys
@@ -85,6 +85,7 @@ def loaded(machine: Machine, *arguments: str) -> set[str]:
         ["init", "--help"],
         ["init"],
         ["synccode", "--help"],
+        ["notebook", "--help"],
     ],
     ids=" ".join,
 )

@@ -26,6 +26,14 @@ def test_a_launch_goes_through_its_states_and_the_operation_is_done_before_the_m
     assert cloud.get("ann-2").status == "STAGING"
 
 
+def test_an_operation_warns_of_what_was_asked_for(compute: ComputeServer, cloud: Clients) -> None:
+    asked = body("ann-1")
+    old = "projects/ubuntu-os-cloud/global/images/ubuntu-2404-noble-amd64-v20260916"
+    asked["disks"][0]["initializeParams"]["sourceImage"] = old
+    warnings = [it.code for it in cloud.wait(cloud.insert(asked)).warnings]
+    assert warnings == ["DEPRECATED_RESOURCE_USED", "DISK_SIZE_LARGER_THAN_IMAGE_SIZE"]
+
+
 def test_the_same_request_id_makes_one_machine(compute: ComputeServer, cloud: Clients) -> None:
     request_id = str(uuid.uuid4())
     first = cloud.insert(body("ann-1"), request_id=request_id)
@@ -195,8 +203,10 @@ def test_a_disk_grows_and_does_not_shrink(compute: ComputeServer, cloud: Clients
         )
         return cloud.disks.resize_unary(request=asked)
 
+    assert cloud.get(launched).disks[0].disk_size_gb == 100
     cloud.wait(resize(300))
     assert cloud.disks.get(project=PROJECT, zone=ZONE, disk=launched).size_gb == 300
+    assert cloud.get(launched).disks[0].disk_size_gb == 300
     with pytest.raises(exceptions.BadRequest):
         resize(200)
 
@@ -217,6 +227,26 @@ def test_lists_are_filtered_and_come_in_pages(compute: ComputeServer, cloud: Cli
     )
     found = {scope: [it.name for it in content.instances] for scope, content in everywhere if content.instances}
     assert found == {f"zones/{ZONE}": ["ann-1"], "zones/us-east1-b": ["ann-3"]}
+
+
+def test_a_zone_that_does_not_answer_is_named_in_lists(compute: ComputeServer, cloud: Clients, launched: str) -> None:
+    cloud.launch("ann-2", zone="us-east1-b")
+    compute.service.unreachable.add(ZONE)
+    scopes = dict(cloud.instances.aggregated_list(project=PROJECT))
+    assert [it.name for it in scopes["zones/us-east1-b"].instances] == ["ann-2"]
+    assert scopes[f"zones/{ZONE}"].warning.code == "UNREACHABLE"
+    with pytest.raises(exceptions.ServiceUnavailable):
+        cloud.get(launched)
+
+
+def test_a_disk_that_is_to_be_kept_outlives_its_machine(compute: ComputeServer, cloud: Clients) -> None:
+    asked = body("ann-1")
+    asked["disks"][0]["autoDelete"] = False
+    cloud.wait(cloud.insert(asked))
+    cloud.wait(cloud.change("delete", "ann-1"))
+    assert list(cloud.disks.get(project=PROJECT, zone=ZONE, disk="ann-1").users) == []
+    with pytest.raises(exceptions.Conflict):
+        cloud.insert(asked)
 
 
 def test_what_there_is_in_the_cloud_can_be_looked_up(compute: ComputeServer, cloud: Clients) -> None:

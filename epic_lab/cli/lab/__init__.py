@@ -26,6 +26,11 @@ COMMANDS = {
         "Run on a VM exactly the code that is on the laptop, uncommitted edits included.",
         attribute="group",
     ),
+    "notebook": LazyCommand(
+        "epic_lab.cli.notebook",
+        "Have a machine of your own in the cloud, with JupyterLab on it.",
+        attribute="notebook",
+    ),
 }
 
 
@@ -43,7 +48,7 @@ COMMANDS = {
 def group() -> None:
     """Set the lab up, check it, and reach its other commands.
 
-    `epic-lab synccode …` is the same as `epic-synccode …`. Every command but completion takes --json and then prints one JSON
+    `epic-lab synccode …` is the same as `epic-synccode …`, and `epic-lab notebook …` as `epic-notebook …`. Every command but completion takes --json and then prints one JSON
     document. `epic-lab COMMAND --help` teaches the command.
     """
 

@@ -15,7 +15,6 @@ from epic_lab.shell_completion import PROGRAMS, SHELLS, install
         "epic-lab completion bash --install",
         'eval "$(epic-lab completion zsh)"',
         "epic-lab completion fish | source",
-        group="epic-lab",
     )
 )
 @click.argument("shell", metavar="|".join(SHELLS), type=click.Choice(SHELLS))

@@ -27,7 +27,7 @@ _NAME_WIDTH = len("storage-permissions")
 _INDENT = " " * (_MARK_WIDTH + 2)
 
 
-@click.command(epilog=options.examples("epic-lab doctor", "epic-lab doctor --json", group="epic-lab"))
+@click.command(epilog=options.examples("epic-lab doctor", "epic-lab doctor --json"))
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.1, max=600),

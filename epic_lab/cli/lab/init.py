@@ -71,7 +71,6 @@ def _question_options(function: FunctionT) -> FunctionT:
         "epic-lab init",
         "epic-lab init --dry-run",
         "epic-lab init --base-url gs://lab-bucket/synccode --username ana --code-base ~/code --repos alpha,beta",
-        group="epic-lab",
     )
 )
 @_question_options

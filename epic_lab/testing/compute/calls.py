@@ -252,9 +252,14 @@ def _instances(service: ComputeService, asked: Asked) -> dict[str, Any]:
 
 
 def _all_instances(service: ComputeService, asked: Asked) -> dict[str, Any]:
-    found = [(it.zone, it.resource()) for it in service.machines.values()]
+    """Return the machines of all zones that answer, and name those that do not."""
+    found = [(it.zone, it.resource()) for it in service.machines.values() if it.zone not in service.unreachable]
     here = f"projects/{service.project}/aggregated/instances"
-    return _aggregated("instance", "instances", here, found, asked.query)
+    content = _aggregated("instance", "instances", here, found, asked.query)
+    for zone in sorted(service.unreachable):
+        text = f"The zone '{zone}' could not be reached."
+        content["items"][f"zones/{zone}"] = {"warning": {"code": "UNREACHABLE", "message": text}}
+    return content
 
 
 def _all_types(

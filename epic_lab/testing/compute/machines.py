@@ -42,6 +42,7 @@ class Machine:
         asked: the body of the request that made it.
         number: its id.
         status: in the words of the API.
+        disks: those that it has, in the order of the request, as the API shows them.
         busy: the operation that is at work on it, by name.
         resuming: whether it comes from being suspended, and so does not boot.
         starts: how often it has begun to run, which also makes its address.
@@ -54,7 +55,7 @@ class Machine:
     number: int
     machine_type: MachineType
     labels: dict[str, str]
-    disks: list[str]
+    disks: list[dict[str, Any]]
     status: str = "PROVISIONING"
     busy: str | None = None
     resuming: bool = False
@@ -137,9 +138,10 @@ class Machine:
 
     def _disk(self, at: int, asked: dict[str, Any]) -> dict[str, Any]:
         asked.pop("initializeParams", None)
-        source = f"{API}projects/{self.project}/zones/{self.zone}/disks/{self.disks[at]}"
+        disk = self.disks[at]
         usual = {"deviceName": f"persistent-disk-{at}", "mode": "READ_WRITE", "type": "PERSISTENT", "interface": "SCSI"}
-        return {**usual, **asked, "kind": "compute#attachedDisk", "index": at, "source": source}
+        settled = {"index": at, "source": disk["selfLink"], "diskSizeGb": disk["sizeGb"], "architecture": "X86_64"}
+        return {**usual, **asked, "kind": "compute#attachedDisk", **settled}
 
     def _interface(self, at: int, asked: dict[str, Any]) -> dict[str, Any]:
         region = ZONES[self.zone]

@@ -11,7 +11,7 @@ passes only when somebody asks (`ComputeService.seconds_a_look`), so that states
     delete     STOPPING 10 s, gone, with the disks that go with it
 
 Where the service's own behaviour is not published this one takes the stricter: a suspended machine can be resumed or deleted and nothing else, and
-a request id that comes again with another request is refused.
+a request id that comes again with another request is refused. A machine that is started has a fresh serial port, one that is resumed goes on with its own.
 
 Invariant: a machine changes in an operation only, and one operation at a time is at work on it.
 """
@@ -26,14 +26,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from epic_lab.testing.compute.catalogue import MACHINE_TYPES, REGIONS, ZONES
+from epic_lab.testing.compute.disks import disk_names, new_disk
 from epic_lab.testing.compute.limits import over_limit
 from epic_lab.testing.compute.machines import (
-    API,
     Machine,
     check_asked,
     check_labels,
     fingerprint,
-    image_named,
     last,
     zonal,
 )
@@ -50,6 +49,7 @@ from epic_lab.testing.compute.refusals import (
     not_ready,
     quota_exceeded,
     stock_out,
+    unavailable,
 )
 from epic_lab.testing.compute.serial_port import BOOT, BootScript, SerialPort
 from epic_lab.testing.compute.timeline import Timeline
@@ -92,6 +92,7 @@ class ComputeService:
         disks: likewise, as the API shows them.
         operations: likewise, with those that are done.
         stocked_out: zones that have no hardware left.
+        unreachable: zones that do not answer.
         limits: what differs from the limits of a young project, as ``{"N2_CPUS": 8}``.
         told_at_once: whether a stock-out or a quota is told with the answer to the request, and not by the operation's end.
         boot_script: what a boot prints.
@@ -107,6 +108,7 @@ class ComputeService:
         self.disks: dict[tuple[str, str], dict[str, Any]] = {}
         self.operations: dict[tuple[str, str], Operation] = {}
         self.stocked_out: set[str] = set()
+        self.unreachable: set[str] = set()
         self.limits: dict[str, float] = {}
         self.told_at_once = False
         self.boot_script: BootScript = BOOT
@@ -162,9 +164,11 @@ class ComputeService:
         return operation
 
     def check_zone(self, zone: str) -> None:
-        """Refuse a zone that there is not."""
+        """Refuse a zone that there is not, or that does not answer."""
         if zone not in ZONES:
             raise RefusalError(invalid_field("zone", zone, "Unknown zone."))
+        if zone in self.unreachable:
+            raise RefusalError(unavailable())
 
     def repeated(self, mutation: Mutation) -> Operation | None:
         """Return the operation that an earlier request with the same id began.
@@ -190,10 +194,7 @@ class ComputeService:
         if (zone, asked["name"]) in self.machines:
             raise RefusalError(already_exists(path))
         check_asked(asked, self.project, zone)
-        names = [
-            str(it.get("initializeParams", {}).get("diskName", "")) or self._disk_name(asked, at)
-            for at, it in enumerate(asked["disks"])
-        ]
+        names = disk_names(asked)
         for name in names:
             if (zone, name) in self.disks:
                 raise RefusalError(already_exists(f"projects/{self.project}/zones/{zone}/disks/{name}"))
@@ -204,7 +205,7 @@ class ComputeService:
             number=next(self._numbers),
             machine_type=MACHINE_TYPES[last(asked["machineType"])],
             labels=dict(asked.get("labels", {})),
-            disks=names,
+            disks=[],
             stamps={"creationTimestamp": self.timeline.stamp()},
         )
         refusal = self._lack(machine)
@@ -212,9 +213,12 @@ class ComputeService:
         def vanish() -> None:
             self._remove(machine, also_kept_disks=True)
 
-        warnings = [
-            it for name, disk in zip(names, asked["disks"], strict=True) for it in self._make_disk(machine, name, disk)
-        ]
+        warnings: list[Mapping[str, Any]] = []
+        for name, wanted in zip(names, asked["disks"], strict=True):
+            disk, warned = new_disk(machine, name, wanted, number=next(self._numbers), stamp=self.timeline.stamp())
+            machine.disks.append(disk)
+            self.disks[zone, name] = disk
+            warnings += warned
         self.machines[zone, machine.name] = machine
         return self._begin(
             machine, mutation, _TO_RUN, _RUN_DONE_SECONDS, refusal=refusal, undo=vanish, warnings=warnings
@@ -463,43 +467,10 @@ class ComputeService:
         for seconds, line in self.boot_script:
             self.timeline.after(seconds, lambda line=line: port.print(f"{line}\r\n"))  # type: ignore[misc]
 
-    @staticmethod
-    def _disk_name(asked: Mapping[str, Any], at: int) -> str:
-        return str(asked["name"]) if at == 0 else f"{asked['name']}-{at}"
-
-    def _make_disk(self, machine: Machine, name: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Make a machine's disk, and return what there is to warn of."""
-        parameters = asked.get("initializeParams", {})
-        image = image_named(parameters["sourceImage"]) if "sourceImage" in parameters else None
-        size = int(parameters.get("diskSizeGb", image.size_gb if image else 500))
-        zone_link = f"{API}projects/{self.project}/zones/{machine.zone}"
-        self.disks[machine.zone, name] = {
-            "kind": "compute#disk",
-            "id": str(next(self._numbers)),
-            "name": name,
-            "zone": zone_link,
-            "selfLink": f"{zone_link}/disks/{name}",
-            "status": "READY",
-            "sizeGb": str(size),
-            "type": f"{zone_link}/diskTypes/{last(parameters.get('diskType', 'pd-standard'))}",
-            "creationTimestamp": self.timeline.stamp(),
-            "users": [API + machine.path],
-            "physicalBlockSizeBytes": "4096",
-            **({"sourceImage": f"{API}projects/{image.project}/global/images/{image.name}"} if image else {}),
-        }
-        warnings = []
-        if image and image.deprecated:
-            text = f"The resource 'projects/{image.project}/global/images/{image.name}' is deprecated."
-            warnings.append({"code": "DEPRECATED_RESOURCE_USED", "message": text})
-        if image and size > image.size_gb:
-            text = f"Disk size: '{size} GB' is larger than image size: '{image.size_gb} GB'."
-            warnings.append({"code": "DISK_SIZE_LARGER_THAN_IMAGE_SIZE", "message": text})
-        return warnings
-
     def _remove(self, machine: Machine, *, also_kept_disks: bool = False) -> None:
         del self.machines[machine.zone, machine.name]
-        for name, asked in zip(machine.disks, machine.asked["disks"], strict=True):
+        for disk, asked in zip(machine.disks, machine.asked["disks"], strict=True):
             if asked.get("autoDelete") or also_kept_disks:
-                self.disks.pop((machine.zone, name), None)
+                del self.disks[machine.zone, disk["name"]]
             else:
-                self.disks[machine.zone, name].pop("users", None)
+                del disk["users"]

@@ -46,7 +46,7 @@ class Timeline:
         heapq.heappush(self._due, (at, next(self._order), happen))
         return at
 
-    def stamp(self, seconds: float | None = None) -> str:
-        """Return a moment, or now, as the service writes it."""
-        moment = self.began + (self.seconds if seconds is None else seconds)
+    def stamp(self) -> str:
+        """Return this moment as the service writes it; where time passes by itself, it is that of the clock on the wall."""
+        moment = time.time() if self.speed else self.began + self.seconds
         return datetime.fromtimestamp(moment, _PACIFIC).isoformat(timespec="milliseconds")
