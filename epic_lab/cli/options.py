@@ -101,7 +101,7 @@ class LazyGroup(click.Group):
         """Find the command that *args* begin with, under its first name, and say which is near if there is none."""
         name = args[0]
         if ctx.resilient_parsing and name not in self._lazy and name not in self._aliases:
-            return None, None, args  # a shell completes what stands after something unknown, which is nothing
+            return None, None, args  # a shell completes what is half typed; mistakes are told when it is run
         if name not in self._lazy and name not in self._aliases:
             from difflib import get_close_matches
 
