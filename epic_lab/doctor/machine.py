@@ -199,7 +199,7 @@ CHECKS = (
         needs=("configuration",),
     ),
     Check(
-        name="service",
+        name="unit",
         asks=f"on a VM: does `{SERVICE}` run, where there is one?",
         look=_service,
         needs=("configuration",),

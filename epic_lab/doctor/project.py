@@ -145,13 +145,13 @@ CHECKS = (
         after=("identity",),
     ),
     Check(
-        name="services",
+        name="apis",
         asks="are the APIs that the lab uses enabled in the project?",
         look=_services,
         needs=("project",),
     ),
     Check(
-        name="permissions",
+        name="project-permissions",
         asks="on a laptop: does the project grant what `epic-notebook` needs?",
         look=_permissions,
         needs=("project",),

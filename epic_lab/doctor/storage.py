@@ -209,9 +209,9 @@ CHECKS = (
         needs=("store", "token"),
         after=("identity",),
     ),
-    Check(name="location", asks="where is the bucket?", look=_location, needs=("reachable",)),
+    Check(name="bucket-location", asks="where is the bucket?", look=_location, needs=("reachable",)),
     Check(
-        name="storage-permissions",
+        name="bucket-permissions",
         asks="does the bucket grant what uploads, or on a VM downloads, need?",
         look=_permissions,
         needs=("reachable",),

@@ -24,8 +24,8 @@ from synccore.testing.token_endpoint import TokenEndpoint
 Machine = Any
 
 PROJECT = "our-lab-123456"
-ON_LAPTOPS_ONLY = {"repositories", "permissions", "writable", "gcloud"}
-ON_VMS_ONLY = {"kernel-hook", "service", "disk"}
+ON_LAPTOPS_ONLY = {"repositories", "project-permissions", "writable", "gcloud"}
+ON_VMS_ONLY = {"kernel-hook", "unit", "disk"}
 
 
 @dataclass
@@ -152,7 +152,7 @@ def test_a_laptop_that_lacks_nothing_is_well(well: Machine, cloud: Cloud) -> Non
     assert found["identity"]["facts"]["identity"] == "user:ana@lab.example"
     assert found["git"]["facts"] == {"version": "git version 2.50.0"}
     assert found["gcloud"]["facts"] == {"version": "Google Cloud SDK 500.0.0"}
-    assert found["location"]["detail"] == "us"
+    assert found["bucket-location"]["detail"] == "us"
     assert list(cloud.storage.service.buckets["lab-bucket"]) == ["scripts/setup.sh"]
 
 
@@ -162,7 +162,7 @@ def test_a_vm_that_lacks_nothing_is_well(vm: Machine) -> None:
     assert marks(found, "ok") == set(found) - ON_LAPTOPS_ONLY - {"scripts"}
     assert found["credentials"]["facts"]["type"] == "metadata"
     assert found["head"]["facts"]["repos"] == ["alpha"]
-    assert found["storage-permissions"]["facts"] == {"permissions": {"storage.objects.get": True}}
+    assert found["bucket-permissions"]["facts"] == {"permissions": {"storage.objects.get": True}}
 
 
 def test_a_lab_in_a_folder_needs_no_cloud(laptop: Machine) -> None:
@@ -184,7 +184,7 @@ def test_people_read_one_line_a_check_and_what_to_type(well: Machine, cloud: Clo
     lines = done.out.splitlines()
     assert done.code == 1
     at = next(number for number, line in enumerate(lines) if line.startswith("wrong"))
-    assert lines[at] == f"wrong  services             not enabled in {PROJECT}: iap.googleapis.com"
+    assert lines[at] == f"wrong  {'apis':19}  not enabled in {PROJECT}: iap.googleapis.com"
     assert lines[at + 1] == f"       to do: gcloud services enable iap.googleapis.com --project {PROJECT}"
     assert lines[-1] == f"{len(CHECKS) - 4} ok · 1 wrong · 3 do not matter here"
     assert len(lines) == len(CHECKS) + 2
@@ -253,7 +253,7 @@ def test_no_credentials_are_wrong_where_they_are_needed(well: Machine) -> None:
     assert found["credentials"]["detail"].startswith("there is no HOME/key.json")
     assert found["credentials"]["remedy"] == "gcloud auth application-default login"
     assert found["token"]["detail"] == "not tried: it needs credentials"
-    assert found["permissions"]["mark"] == "not-tried"
+    assert found["project-permissions"]["mark"] == "not-tried"
 
 
 def test_a_file_that_is_none_of_credentials_is_wrong(well: Machine) -> None:
@@ -290,7 +290,7 @@ def test_a_project_that_is_not_ours_to_see_is_wrong(well: Machine) -> None:
     settings_of(well, GCP_PROJECT_ID="another-lab-9")
     found = findings(well)
     assert marks(found, "wrong") == {"project"}
-    assert marks(found, "not-tried") == {"services", "permissions"}
+    assert marks(found, "not-tried") == {"apis", "project-permissions"}
 
 
 def test_a_project_that_is_being_deleted_is_wrong(well: Machine, cloud: Cloud) -> None:
@@ -302,7 +302,7 @@ def test_what_cannot_be_asked_is_not_wrong(well: Machine, cloud: Cloud) -> None:
     cloud.control.switched_off = {"cloudresourcemanager.googleapis.com"}
     cloud.control.refusals = {"serviceusage.services.batchGet": 403}
     found = findings(well)
-    assert marks(found, "cannot-tell") == {"project", "services", "permissions"}
+    assert marks(found, "cannot-tell") == {"project", "apis", "project-permissions"}
     assert (
         found["project"]["remedy"] == f"gcloud services enable cloudresourcemanager.googleapis.com --project {PROJECT}"
     )
@@ -312,11 +312,11 @@ def test_what_cannot_be_asked_is_not_wrong(well: Machine, cloud: Cloud) -> None:
 def test_each_missing_permission_is_named_with_the_role_that_grants_it(well: Machine, cloud: Cloud) -> None:
     cloud.control.projects[PROJECT].denied = {"compute.instances.suspend", "iap.tunnelInstances.accessViaIAP"}
     found = findings(well)
-    assert marks(found, "wrong") == {"permissions"}
-    permissions = found["permissions"]["facts"]["permissions"]
+    assert marks(found, "wrong") == {"project-permissions"}
+    permissions = found["project-permissions"]["facts"]["permissions"]
     assert {name for name, granted in permissions.items() if not granted} == cloud.control.projects[PROJECT].denied
     start = f"gcloud projects add-iam-policy-binding {PROJECT} --member user:ana@lab.example --role"
-    assert found["permissions"]["remedy"].splitlines() == [
+    assert found["project-permissions"]["remedy"].splitlines() == [
         f"{start} roles/compute.instanceAdmin.v1",
         f"{start} roles/iap.tunnelResourceAccessor",
     ]
@@ -332,18 +332,18 @@ def test_a_bucket_that_does_not_exist_is_wrong(well: Machine) -> None:
     assert found["reachable"]["remedy"].startswith(
         f"gcloud storage buckets create gs://other-bucket --project {PROJECT} "
     )
-    assert marks(found, "not-tried") == {"location", "storage-permissions", "head", "writable"}
+    assert marks(found, "not-tried") == {"bucket-location", "bucket-permissions", "head", "writable"}
 
 
 def test_reading_without_writing_is_wrong_on_a_laptop(well: Machine, cloud: Cloud) -> None:
     cloud.storage.denied_permissions = {"storage.objects.create", "storage.buckets.get"}
     found = findings(well)
-    assert marks(found, "wrong") == {"storage-permissions", "writable"}
-    assert found["storage-permissions"]["remedy"] == (
+    assert marks(found, "wrong") == {"bucket-permissions", "writable"}
+    assert found["bucket-permissions"]["remedy"] == (
         "gcloud storage buckets add-iam-policy-binding gs://lab-bucket --member user:ana@lab.example "
         "--role roles/storage.objectUser"
     )
-    assert found["location"]["mark"] == "cannot-tell"
+    assert found["bucket-location"]["mark"] == "cannot-tell"
 
 
 def test_an_object_that_cannot_be_deleted_again_is_named(well: Machine, cloud: Cloud) -> None:
@@ -361,8 +361,8 @@ def test_reading_without_writing_is_all_that_a_vm_needs(vm: Machine, cloud: Clou
     assert marks(findings(vm), "wrong") == set()
     cloud.storage.denied_permissions = {"storage.objects.get"}
     found = findings(vm)
-    assert marks(found, "wrong") == {"storage-permissions", "head"}
-    assert "--role roles/storage.objectViewer" in found["storage-permissions"]["remedy"]
+    assert marks(found, "wrong") == {"bucket-permissions", "head"}
+    assert "--role roles/storage.objectViewer" in found["bucket-permissions"]["remedy"]
 
 
 def test_a_damaged_head_is_wrong(well: Machine, cloud: Cloud) -> None:
@@ -379,7 +379,7 @@ def test_a_vm_to_whose_user_nothing_was_uploaded_is_told_so(vm: Machine) -> None
 
 def test_a_bucket_that_is_elsewhere_than_the_machines_is_remarked(well: Machine, cloud: Cloud) -> None:
     cloud.storage.service.location = "US-EAST1"
-    assert findings(well)["location"]["detail"] == (
+    assert findings(well)["bucket-location"]["detail"] == (
         "us-east1; machines in europe-west1-b are elsewhere, so what they fetch is slower and billed"
     )
 
@@ -412,7 +412,7 @@ def test_a_storage_that_never_answers_takes_no_longer_than_its_deadline(well: Ma
         well.variables["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         found = findings(well, "--timeout", "2")
     assert {"reachable", "scripts", "clock"} <= marks(found, "wrong")
-    assert {"location", "head", "writable"} <= marks(found, "not-tried")
+    assert {"bucket-location", "head", "writable"} <= marks(found, "not-tried")
 
 
 def test_an_error_of_the_storages_is_wrong(well: Machine, cloud: Cloud) -> None:
@@ -481,12 +481,12 @@ def test_a_kernels_hook_may_also_be_an_extension_of_a_profile_elsewhere(vm: Mach
 )
 def test_the_service_is_as_systemd_says(vm: Machine, states: str, mark: str) -> None:
     install(vm, systemctl=f"printf '%s\\n' {states}")
-    assert findings(vm)["service"]["mark"] == mark
+    assert findings(vm)["unit"]["mark"] == mark
 
 
 def test_a_machine_without_systemd_has_no_service(vm: Machine) -> None:
     (vm.home / "bin" / "systemctl").unlink()
-    assert findings(vm)["service"]["mark"] == "not-applicable"
+    assert findings(vm)["unit"]["mark"] == "not-applicable"
 
 
 def test_a_vm_without_git_lacks_nothing(vm: Machine) -> None:

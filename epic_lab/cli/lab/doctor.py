@@ -23,7 +23,6 @@ _SAID = {
     Mark.NOT_TRIED: ("-", None),
 }
 _MARK_WIDTH = max(len(word) for word, _ in _SAID.values())
-_NAME_WIDTH = len("storage-permissions")
 _INDENT = " " * (_MARK_WIDTH + 2)
 
 
@@ -50,23 +49,29 @@ def command(timeout: float, *, as_json: bool) -> int:
     lab = Lab.here()
     output = Output.of(lab, as_json=as_json)
     case = Case(lab, patience_seconds=_PATIENCE * timeout)
+    name_width = max(len(check.name) for check in CHECKS)
     ended: list[Checked] = []
     for checked in examine(CHECKS, case, deadline_seconds=timeout):
         ended.append(checked)
         if not as_json:
-            output.result(lines(checked), {})
+            output.result(lines(checked, name_width), {})
     wrong = sum(it.finding.mark is Mark.WRONG for it in ended)
     output.result([summary(ended)], document(ended))
     return ExitCode.FAILED if wrong else ExitCode.DONE
 
 
-def lines(checked: Checked) -> list[str]:
+def shown(mark: Mark) -> str:
+    """Return the word or sign that stands before a line."""
+    return _SAID[mark][0]
+
+
+def lines(checked: Checked, name_width: int) -> list[str]:
     """Word one finding: a line, and below it what to do."""
     finding = checked.finding
     word, colour = _SAID[finding.mark]
     mark = click.style(word, fg=colour) if colour else word
     said = (
-        f"{mark}{' ' * (_MARK_WIDTH - len(word))}  {checked.check.name.ljust(_NAME_WIDTH)}  {printable(finding.detail)}"
+        f"{mark}{' ' * (_MARK_WIDTH - len(word))}  {checked.check.name.ljust(name_width)}  {printable(finding.detail)}"
     )
     remedy = finding.remedy.splitlines() if finding.remedy else []
     return [
