@@ -372,7 +372,7 @@ def read_config(path: Path, *, home: Path) -> Config:
         raise LabError(
             LabErrorKind.NO_CONFIGURATION,
             f"there is no configuration file {path}",
-            hint=f"On a laptop write these lines into it, with your own values:\n{lines}\nOn a VM run\n{_ON_A_VM}",
+            hint=f"On a laptop run `epic-lab init`, or write these lines into it, with your own values:\n{lines}\nOn a VM run\n{_ON_A_VM}",
             file=path,
         ) from error
     except (OSError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from shlex import quote
 
 from epic_lab.doctor.case import Case
 from epic_lab.doctor.configuration import is_vm, only_on_a_vm
@@ -134,7 +135,7 @@ def _kernel_hook(case: Case) -> Finding:
     file = startup / "00-epic-lab.py"
     return wrong(
         f"no file in {startup} imports epic_lab.ipython_startup, so kernels do not synchronise",
-        remedy=f"mkdir -p {startup}\necho 'from epic_lab.ipython_startup import *' > {file}",
+        remedy=f"mkdir -p {quote(str(startup))}\necho 'from epic_lab.ipython_startup import *' > {quote(str(file))}",
     )
 
 
@@ -181,7 +182,7 @@ def disk_finding(home: Path, *, free_bytes: int, total_bytes: int) -> Finding:
     room = f"{free_bytes / 1e9:.1f} GB of {total_bytes / 1e9:.0f} GB are free at {home}"
     facts = {"free_bytes": free_bytes, "total_bytes": total_bytes}
     if free_bytes < LEAST_FREE_BYTES:
-        remedy = f"du -xh {home} | sort -h | tail\nOr a larger disk, from the laptop: epic-notebook resize NAME DISK_GB"
+        remedy = f"du -xh {quote(str(home))} | sort -h | tail\nOr a larger disk, from the laptop: epic-notebook resize NAME DISK_GB"
         return wrong(f"only {room}", remedy=remedy, **facts)
     return ok(room, **facts)
 

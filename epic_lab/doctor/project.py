@@ -12,6 +12,7 @@ from epic_lab.doctor.case import Case
 from epic_lab.doctor.configuration import is_vm
 from epic_lab.doctor.finding import Check, Finding, cannot_tell, not_applicable, ok, wrong
 from epic_lab.gcp.apis import RESOURCE_MANAGER, SERVICE_USAGE, Answer
+from synccore.backends.gcs_api import FORBIDDEN, NOT_FOUND
 
 SERVICES = ("storage.googleapis.com", "compute.googleapis.com", "iap.googleapis.com")
 
@@ -67,7 +68,7 @@ def _project(case: Case) -> Finding:
     answer = case.google.ask(RESOURCE_MANAGER, f"/v3/projects/{quote(project, safe='')}")
     if (unasked := _unasked(answer, "cloudresourcemanager.googleapis.com", project)) is not None:
         return unasked
-    if answer.status in {403, 404}:
+    if answer.status in {FORBIDDEN, NOT_FOUND}:
         return wrong(
             f"there is no project {project}, or it is not {case.identity or 'ours'} to see: {answer.said}",
             remedy="gcloud projects list\nshows those that you may see; epic-lab init --project ID configures one",
@@ -96,7 +97,7 @@ def _services(case: Case) -> Finding:
         return cannot_tell(
             f"serviceusage.googleapis.com answered {answer.said}",
             remedy=f"Ask whoever runs the lab for roles/serviceusage.serviceUsageViewer on the project {project}."
-            if answer.status == 403  # noqa: PLR2004 - of HTTP
+            if answer.status == FORBIDDEN
             else None,
         )
     found = {str(it.get("name", "")).rpartition("/")[2]: it.get("state") for it in answer.document.get("services", ())}

@@ -18,6 +18,7 @@ from epic_lab.config import SCRIPTS, ZONE
 from epic_lab.doctor.case import Case, bucket_of, bucket_path
 from epic_lab.doctor.configuration import is_vm
 from epic_lab.doctor.finding import Check, Finding, cannot_tell, not_applicable, ok, wrong
+from synccore.backends.gcs_api import FORBIDDEN, NOT_FOUND
 from synccore.errors import ErrorKind, SyncError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _reachable(case: Case) -> Finding:
     answer = _tested(case, bucket)
     if answer.is_ok:
         return ok(f"gs://{bucket} exists", kind="bucket", bucket=bucket)
-    if answer.status == 404:  # noqa: PLR2004 - of HTTP
+    if answer.status == NOT_FOUND:
         project = f" --project {case.config.require_project()}" if case.has_project else ""
         return wrong(
             f"there is no bucket gs://{bucket}",
@@ -80,7 +81,14 @@ def _reachable(case: Case) -> Finding:
             bucket=bucket,
         )
     remedy = "The message says what was objected to; whoever runs the lab can change it."
+    if answer.status == FORBIDDEN:
+        remedy = _binding(case, bucket, _READER if is_vm(case) else _WRITER)
     return wrong(f"gs://{bucket} refuses us: {answer.said}", remedy=remedy, bucket=bucket)
+
+
+def _binding(case: Case, bucket: str, role: str) -> str:
+    """Return the command that grants *role* on *bucket*."""
+    return f"gcloud storage buckets add-iam-policy-binding gs://{bucket} --member {case.member} --role {role}"
 
 
 def _location(case: Case) -> Finding:
@@ -112,11 +120,7 @@ def _permissions(case: Case) -> Finding:
     if not missing:
         return ok(", ".join(needed), permissions=facts)
     role = _READER if is_vm(case) else _WRITER
-    return wrong(
-        f"missing: {', '.join(missing)}",
-        remedy=f"gcloud storage buckets add-iam-policy-binding gs://{bucket} --member {case.member} --role {role}",
-        permissions=facts,
-    )
+    return wrong(f"missing: {', '.join(missing)}", remedy=_binding(case, bucket, role), permissions=facts)
 
 
 def _head(case: Case) -> Finding:
@@ -172,10 +176,12 @@ def _writable(case: Case) -> Finding:
         except SyncError as error:
             if error.kind is not ErrorKind.REFUSED:
                 raise
-            bucket = f"gs://{case.bucket}" if case.bucket else "the folder"
+            where = f"{case.store.base_url}/{key}"
             return wrong(
-                f"an object could be put but not deleted, so {case.store.base_url}/{key} stays: {error.message}",
-                remedy=f"gcloud storage buckets add-iam-policy-binding {bucket} --member {case.member} --role {_WRITER}",
+                f"an object could be put but not deleted, so {where} stays: {error.message}",
+                remedy=_binding(case, case.bucket, _WRITER)
+                if case.bucket
+                else "Make the folder writable for everybody who uploads.",
                 left=key,
             )
     return ok("an object was put, and deleted again")
@@ -191,7 +197,7 @@ def _scripts(case: Case) -> Finding:
     prefix = base.removeprefix(f"gs://{bucket}").strip("/")
     query = (("prefix", f"{prefix}/" if prefix else ""), ("maxResults", "1"), ("fields", "items(name)"))
     answer = case.ask_storage(f"{bucket_path(bucket)}/o", query=query)
-    if answer.status == 404:  # noqa: PLR2004 - of HTTP
+    if answer.status == NOT_FOUND:
         return wrong(f"there is no bucket gs://{quote(bucket)}", remedy="epic-lab init --scripts gs://BUCKET/PREFIX")
     if not answer.is_ok:
         return cannot_tell(f"listing {base} needs storage.objects.list: {answer.said}")

@@ -335,6 +335,13 @@ def test_a_bucket_that_does_not_exist_is_wrong(well: Machine) -> None:
     assert marks(found, "not-tried") == {"bucket-location", "bucket-permissions", "head", "writable"}
 
 
+def test_a_bucket_that_refuses_us_is_wrong_with_the_role_that_we_lack(well: Machine, cloud: Cloud) -> None:
+    cloud.storage.inject(Refuse(403, "forbidden", "Access denied."), operation="test_permissions", times=2)
+    found = findings(well)
+    assert found["reachable"]["detail"] == "gs://lab-bucket refuses us: 403 (Access denied.)"
+    assert found["reachable"]["remedy"].endswith("--member user:ana@lab.example --role roles/storage.objectUser")
+
+
 def test_reading_without_writing_is_wrong_on_a_laptop(well: Machine, cloud: Cloud) -> None:
     cloud.storage.denied_permissions = {"storage.objects.create", "storage.buckets.get"}
     found = findings(well)

@@ -211,6 +211,14 @@ def test_a_second_run_offers_what_the_file_says_and_takes_enter_for_yes(fresh: M
 
 
 @on_unix
+def test_an_option_that_cannot_be_meant_is_told_before_anything_is_asked(fresh: Machine) -> None:
+    code, shown = on_terminal(fresh, *INIT, "--zone", "mars")
+    assert code == 2
+    assert "--zone 'mars' is not usable" in shown
+    assert "SYNCCODE_GCS_BASE_URL" not in shown
+
+
+@on_unix
 def test_an_interrupted_run_has_changed_nothing(fresh: Machine) -> None:
     code, shown = on_terminal(fresh, *INIT, typed="gs://lab-bucket/code\n\x04")
     assert code == 130, shown

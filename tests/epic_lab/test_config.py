@@ -208,7 +208,7 @@ def test_no_file_is_answered_with_what_to_write_on_either_machine(home: Path) ->
         "no-configuration",
         "there is no configuration file HOME/none",
         (
-            "On a laptop write these lines into it, with your own values:\n"
+            "On a laptop run `epic-lab init`, or write these lines into it, with your own values:\n"
             "  SYNCCODE_GCS_BASE_URL=gs://YOUR-BUCKET/synccode\n"
             "  SYNCCODE_USERNAME=YOUR-NAME\n"
             "  SYNCCODE_LOCAL_CODE_BASE=~/code\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import click
@@ -95,10 +95,14 @@ def command(*, dry_run: bool, as_json: bool, **given: str | None) -> None:
         if value is not None:
             answers[question.key] = "" if value.strip() == NONE else value.strip()
     if sys.stdin is not None and sys.stdin.isatty() and not as_json:
+        _judge(
+            lab, answers, [it for it in QUESTIONS if given[it.parameter] is not None and _is_ripe(it, answers)], given
+        )
         if any(question.asked and given[question.parameter] is None for question in QUESTIONS):
             output.note(f"Enter takes what stands in brackets; {NONE} stands for none")
         _ask(lab, answers, given)
-    _judge(lab, answers, given)
+    _require(answers)
+    _judge(lab, answers, QUESTIONS, given)
     if present is not None and present.bad_line is not None:
         output.warn(f"{present.path}, line {present.bad_line.line}: {present.bad_line.fault}")
     wanted = {key.name: value for key, value in answers.items() if value or (present and present.value(key))}
@@ -152,16 +156,31 @@ def _ask(lab: Lab, answers: dict[KnownKey, str], given: dict[str, str | None]) -
         )
 
 
-def _judge(lab: Lab, answers: dict[KnownKey, str], given: dict[str, str | None]) -> None:
-    """Make sure that all values can be meant, whether they were given, asked for, or in the file before.
+def _is_ripe(question: Question, answers: Mapping[KnownKey, str]) -> bool:
+    """Tell whether the answer can be judged before anything is asked: repositories are judged in their folder."""
+    return question.key is not config.REPOS or config.CODE_BASE in answers
+
+
+def _require(answers: Mapping[KnownKey, str]) -> None:
+    """Make sure that nothing is missing.
 
     Raises:
-        click.UsageError: options are missing, or a value cannot be meant.
+        click.UsageError: options are.
     """
     missing = [question.option for question in QUESTIONS if question.key in REQUIRED and not answers.get(question.key)]
     if missing:
         raise click.UsageError(f"there is no terminal to ask at, so these options are needed: {', '.join(missing)}")
-    for question in QUESTIONS:
+
+
+def _judge(
+    lab: Lab, answers: Mapping[KnownKey, str], questions: Iterable[Question], given: Mapping[str, str | None]
+) -> None:
+    """Make sure that the answers to *questions* can be meant, whether they were given, asked for, or in the file before.
+
+    Raises:
+        click.UsageError: one cannot.
+    """
+    for question in questions:
         fault = answer_fault(lab, question.key, answers)
         if fault is not None:
             is_given = given[question.parameter] is not None
