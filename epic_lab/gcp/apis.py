@@ -167,7 +167,8 @@ def _rest_of(error: urllib.error.HTTPError) -> bytes:
 
 def _unreachable(service: str, error: Exception) -> UnavailableError:
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    why = "no answer came in time" if isinstance(cause, TimeoutError) else " ".join(str(cause).split())
+    said = getattr(cause, "strerror", None) or str(cause)
+    why = "no answer came in time" if isinstance(cause, TimeoutError) else " ".join(said.split())
     return UnavailableError(
         ErrorKind.UNREACHABLE, f"{service} does not answer: {why or type(cause).__name__}", ambiguous=False
     )

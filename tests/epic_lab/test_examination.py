@@ -146,6 +146,16 @@ def test_each_check_stands_after_those_that_it_needs_or_waits_for() -> None:
         assert {*it.needs, *it.after} <= set(names[:at]), it.name
 
 
+def test_only_a_persons_questions_name_the_project_that_pays(tmp_path: Path) -> None:
+    (tmp_path / ".epic").mkdir()
+    (tmp_path / ".epic" / "lab").write_text("GCP_PROJECT_ID=our-lab-123456\n")
+    file = tmp_path / "credentials.json"
+    case = Case(Lab(Environment(home=tmp_path, credentials_file=file)), patience_seconds=1)
+    for kind, project in (("authorized_user", "our-lab-123456"), ("service_account", None)):
+        file.write_text(f'{{"type": "{kind}"}}')
+        assert case.google._quota_project == project
+
+
 def test_a_disk_needs_room() -> None:
     home = Path("/home/ana")
     assert disk_finding(home, free_bytes=LEAST_FREE_BYTES, total_bytes=10**11).mark is Mark.OK
