@@ -7,7 +7,7 @@ that is not the lab's, by its tag, is never found and never touched.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from epic_lab.config import ZONE, Config
@@ -90,12 +90,14 @@ class Notebooks:
         username: who asks.
         zone: where to look first, or ``None``.
         domain: the domain at which machines are reached, or ``None``.
+        sleep: how to wait between two looks.
     """
 
     cloud: Cloud
     username: str
     zone: str | None = None
     domain: str | None = None
+    sleep: Callable[[float], None] = time.sleep
 
     def name(self, given: str) -> MachineName:
         """Return the whole name of the user's machine *given*."""
@@ -190,13 +192,24 @@ class Notebooks:
         Raises:
             LabError: it is gone, or its state has not changed in time.
         """
-        for _ in pauses(within_seconds):
+        for _ in self.looks(within_seconds):
             now = self.cloud.machine(machine.zone, machine.name)
             if now is None:
                 raise gone(machine.name, machine.zone)
             if now.state is not machine.state:
                 return now
         raise still_going(f"{machine.name} is {machine.state.said}: that", machine.name, within_seconds)
+
+    def looks(self, within_seconds: float) -> Iterator[None]:
+        """Yield at once, and then again after pauses that grow, until the time is over."""
+        end = time.monotonic() + within_seconds
+        pause = _SHORTEST_PAUSE_SECONDS
+        while True:
+            yield
+            if time.monotonic() + pause >= end:
+                return
+            self.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def resize_disk(self, machine: Machine, size_gb: int, *, tell: StageListener = ignore_stages) -> bool:
         """Make the boot disk of *machine* larger, whatever it is doing; return whether that was needed.
@@ -271,18 +284,6 @@ def open_notebooks(lab: Lab, config: Config) -> Notebooks:
         metadata_host=lab.environment.gce_metadata_host,
     )
     return Notebooks(cloud=Cloud(access), username=username, zone=next(iter(zones), None), domain=config.proxy_domain())
-
-
-def pauses(within_seconds: float) -> Iterator[None]:
-    """Yield at once, and then again after pauses that grow, until the time is over."""
-    end = time.monotonic() + within_seconds
-    pause = _SHORTEST_PAUSE_SECONDS
-    while True:
-        yield
-        if time.monotonic() + pause >= end:
-            return
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def wrong_state(verb: Verb, machine: Machine, refused: Refuse) -> LabError:

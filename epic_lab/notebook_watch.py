@@ -16,7 +16,7 @@ from epic_lab.machines.machine import Machine, State
 from epic_lab.machines.serial import Part, Setup, missed
 from epic_lab.machines.stage import Stage, StageListener, ignore_stages
 from epic_lab.machines.states import Verb
-from epic_lab.notebook import Notebooks, gone, pauses
+from epic_lab.notebook import Notebooks, gone
 
 READY_SECONDS = 40 * 60.0
 _FOREVER_SECONDS = 365 * 86400.0
@@ -63,7 +63,7 @@ def wait_until_ready(
     tell(Stage(f"{machine.name} boots"))
     setup, position, quiet = Setup(), 0, 0
     told = (0, "")
-    for _ in pauses(within_seconds - (time.monotonic() - began)):
+    for _ in notebooks.looks(within_seconds - (time.monotonic() - began)):
         part = notebooks.cloud.console(machine.zone, machine.name, position)
         setup, position = setup.after(part.text), part.next
         if setup.failure is not None or (setup.has_ended and setup.speaks and not setup.is_ready):
@@ -126,7 +126,7 @@ def follow(notebooks: Notebooks, machine: Machine, *, start: int) -> Iterator[He
         LabError: the machine is gone, or the cloud refuses.
     """
     position, quiet = start, 0
-    for _ in pauses(_FOREVER_SECONDS):
+    for _ in notebooks.looks(_FOREVER_SECONDS):
         heard = console(notebooks, machine, start=position)
         if heard.text:
             quiet, position = 0, heard.next

@@ -71,6 +71,8 @@ _RUNNING_SOON = Wait(State.RUNNING)
 _STOPPED_SOON = Wait(State.STOPPED)
 _SUSPENDED_SOON = Wait(State.SUSPENDED)
 
+_AT_WORK = Refuse("the cloud is at work on it; look again in a minute", None)
+_NOT_STOPPED = Refuse("only a stopped machine can change its type", "stop")
 _LOST_MEMORY = Refuse("its memory is gone; it can be started anew", "start")
 
 _ANSWERS: MappingProxyType[Verb, dict[State, Decision]] = MappingProxyType(
@@ -112,6 +114,7 @@ _ANSWERS: MappingProxyType[Verb, dict[State, Decision]] = MappingProxyType(
         },
         Verb.TERMINATE: dict.fromkeys(State, Do(Request.DELETE)),
         Verb.RETYPE: {
+            **dict.fromkeys((*_STARTING, State.RUNNING, State.REPAIRING), _NOT_STOPPED),
             State.STOPPED: Do(Request.SET_MACHINE_TYPE),
             **dict.fromkeys(_ENDING, _STOPPED_SOON),
             State.SUSPENDING: Refuse("only a stopped machine can change its type", "resume"),
@@ -127,17 +130,11 @@ _ANSWERS: MappingProxyType[Verb, dict[State, Decision]] = MappingProxyType(
         },
     }
 )
-_OTHERWISE = MappingProxyType(
-    {
-        Verb.RETYPE: Refuse("only a stopped machine can change its type", "stop"),
-    }
-)
 
 
 def decide(verb: Verb, state: State) -> Decision:
     """Say what *verb* means for a machine in *state*."""
-    usual = Refuse("the cloud is at work on it; look again in a minute", "status")
-    return _ANSWERS[verb].get(state) or _OTHERWISE.get(verb, usual)
+    return _ANSWERS[verb].get(state) or _AT_WORK
 
 
 def unsuspendable(machine: Machine) -> str | None:

@@ -88,6 +88,10 @@ class Machine:
         )
         return done.stdout
 
+    def notebook(self, *arguments: str, stdin: str = "") -> Result:
+        """Run ``epic-notebook``."""
+        return self.run(*arguments, stdin=stdin, program="epic_lab.cli.notebook")
+
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:

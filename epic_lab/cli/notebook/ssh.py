@@ -14,7 +14,7 @@ from epic_lab.machines.machine import Machine
 from epic_lab.machines.ssh import Answer, Way
 from epic_lab.machines.stage import Stage, StageListener
 from epic_lab.machines.states import Verb
-from epic_lab.notebook import pauses
+from epic_lab.notebook import Notebooks
 
 # A machine that was started longer ago answers at once, or not at all.
 _FRESH_SECONDS = 15 * 60.0
@@ -47,7 +47,7 @@ def log_in(name: str, *, user: str | None, flags: tuple[str, ...]) -> int:
     with stages_on(output) as tell:
         machine, _ = notebooks.prepared(Verb.USE, machine, tell=tell)
         if _is_fresh(machine):
-            _wait_for_tunnel(way, tell)
+            _wait_for_tunnel(notebooks, way, tell)
     ended_with = ssh.run(way.command(user=user, flags=flags))
     if ended_with == ssh.NO_SESSION:
         output.note(f"if access was refused: the account needs the roles {', '.join(ssh.ROLES)}")
@@ -58,14 +58,14 @@ def _is_fresh(machine: Machine) -> bool:
     return machine.started_seconds is not None and time.time() - machine.started_seconds < _FRESH_SECONDS
 
 
-def _wait_for_tunnel(way: Way, tell: StageListener) -> None:
+def _wait_for_tunnel(notebooks: Notebooks, way: Way, tell: StageListener) -> None:
     """Return when the machine's SSH answers, or when it cannot be told why it does not, which SSH itself will then say.
 
     Raises:
         LabError: the account may not use the tunnel, or the machine does not answer in time.
     """
     tell(Stage(f"waiting until the SSH of {way.name} answers"))
-    for _ in pauses(_TUNNEL_SECONDS):
+    for _ in notebooks.looks(_TUNNEL_SECONDS):
         answer = way.try_tunnel()
         if answer is Answer.NOT_ALLOWED:
             raise ssh.not_allowed(way.name, way.project)
