@@ -5,12 +5,14 @@ Invariant: making one touches no disk and no network; what is found out on the w
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from epic_lab import synccode
 from epic_lab.config import PROJECT, Config, Store
+from epic_lab.errors import LabError
 from epic_lab.lab import Lab
 from synccore.backends.gcs_tokens import Tokens
 
@@ -65,6 +67,14 @@ class Case:
         return bucket_of(self.store.base_url)
 
     @property
+    def is_vm(self) -> bool:
+        """Whether this machine is a VM, by its configuration; where that cannot be read it counts as a laptop."""
+        try:
+            return not self.config.is_laptop
+        except LabError:
+            return False
+
+    @property
     def has_project(self) -> bool:
         """Whether a project is configured."""
         return self.config.value(PROJECT) is not None
@@ -92,7 +102,8 @@ class Case:
             tokens=self.tokens,
             endpoint=self.config.api_endpoint(),
             patience_seconds=self.patience_seconds,
-            quota_project=self.config.value(PROJECT) if self._is_person else None,
+            # A user's questions Google wants to account to a project; a machine's it accounts to the machine's own.
+            quota_project=self.config.value(PROJECT) if self.credentials_kind == "authorized_user" else None,
         )
 
     def ask_oauth(self, path: str, *, query: tuple[tuple[str, str], ...]) -> Answer:
@@ -116,11 +127,15 @@ class Case:
         return apis.ask(endpoint, path, query=query)
 
     @property
-    def _is_person(self) -> bool:
-        """Whether the credentials are a user's own, whose questions Google wants to account to a project."""
-        from epic_lab.doctor.identity import credentials_kind
-
-        return credentials_kind(self) == "authorized_user"
+    def credentials_kind(self) -> str | None:
+        """The ``type`` that the credentials file says it is of; ``None`` where there is no such file, or none that says it."""
+        file = self.lab.environment.credentials_file
+        try:
+            content = json.loads(file.read_bytes()) if file is not None else None
+        except (OSError, ValueError):
+            return None
+        kind = content.get("type") if isinstance(content, dict) else None
+        return kind if isinstance(kind, str) else None
 
 
 def bucket_of(base_url: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from epic_lab.config import Config
 from epic_lab.doctor.case import Case
-from epic_lab.doctor.finding import Check, Finding, Mark, not_applicable, ok, wrong
+from epic_lab.doctor.finding import Check, Finding, not_applicable, ok, wrong
 from epic_lab.errors import LabError, LabErrorKind
 
 
@@ -103,16 +103,3 @@ CHECKS = (
         needs=("configuration",),
     ),
 )
-
-
-def is_vm(case: Case) -> bool | None:
-    """Tell whether this machine is a VM, by its configuration; ``None`` where there is none."""
-    try:
-        return not case.config.is_laptop
-    except LabError:
-        return None
-
-
-def only_on_a_vm(case: Case) -> Finding | None:
-    """Return why a check of a VM's things does not matter here, if it does not."""
-    return None if is_vm(case) else Finding(mark=Mark.NOT_APPLICABLE, detail="only on a VM")

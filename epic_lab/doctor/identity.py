@@ -5,7 +5,6 @@ Invariant: no secret of a credentials file and no token is ever in a finding.
 
 from __future__ import annotations
 
-import json
 import time
 
 from epic_lab.doctor.case import Case
@@ -14,17 +13,6 @@ from epic_lab.doctor.finding import Check, Finding, cannot_tell, not_applicable,
 _LOG_IN = "gcloud auth application-default login"
 _PREFIX = "https://www.googleapis.com/auth/"
 _ENOUGH_FOR_STORAGE = {"cloud-platform", "devstorage.read_write", "devstorage.full_control"}
-
-
-def credentials_kind(case: Case) -> str | None:
-    """Return the ``type`` that the credentials file says it is of; ``None`` where there is no such file, or none that says it."""
-    file = case.lab.environment.credentials_file
-    try:
-        content = json.loads(file.read_bytes()) if file is not None else None
-    except (OSError, ValueError):
-        return None
-    kind = content.get("type") if isinstance(content, dict) else None
-    return kind if isinstance(kind, str) else None
 
 
 def _needs_none(case: Case) -> Finding | None:
@@ -45,7 +33,7 @@ def _credentials(case: Case) -> Finding:
         return none
     file = case.lab.environment.credentials_file
     if file is not None and file.is_file():
-        kind = credentials_kind(case)
+        kind = case.credentials_kind
         if kind is None:
             why = f"{file} is no file of credentials, or cannot be read"
             return wrong(

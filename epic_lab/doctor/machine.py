@@ -14,7 +14,6 @@ from pathlib import Path
 from shlex import quote
 
 from epic_lab.doctor.case import Case
-from epic_lab.doctor.configuration import is_vm, only_on_a_vm
 from epic_lab.doctor.finding import Check, Finding, cannot_tell, not_applicable, ok, wrong
 from epic_lab.errors import LabError
 
@@ -22,6 +21,7 @@ LARGEST_SKEW_SECONDS = 60
 LEAST_FREE_BYTES = 2 * 10**9
 SERVICE = "epic-lab.service"
 
+_ONLY_ON_A_VM = "only on a VM"
 _SET_CLOCK = {"darwin": "sudo sntp -sS time.apple.com", "win32": "w32tm /resync"}
 _HOOK = re.compile(
     r"^\s*(?:from\s+epic_lab\.ipython_startup\s+import\b|import\s+epic_lab\.ipython_startup\b)", re.MULTILINE
@@ -55,7 +55,7 @@ def _git(case: Case) -> Finding:
     if isinstance(version, Finding):
         return version
     if version is None:
-        if is_vm(case):
+        if case.is_vm:
             return not_applicable("not installed, and not needed on a VM")
         remedy = "Install it from https://git-scm.com/downloads; until then uploads work, more slowly."
         return wrong("git is not installed, or not on the PATH", remedy=remedy)
@@ -63,7 +63,7 @@ def _git(case: Case) -> Finding:
 
 
 def _gcloud(case: Case) -> Finding:
-    if is_vm(case):
+    if case.is_vm:
         return not_applicable("only on a laptop")
     version = _version_of("gcloud", case)
     if isinstance(version, Finding):
@@ -122,8 +122,8 @@ def _run(words: list[str], case: Case) -> subprocess.CompletedProcess[str] | Fin
 
 
 def _kernel_hook(case: Case) -> Finding:
-    if (elsewhere := only_on_a_vm(case)) is not None:
-        return elsewhere
+    if not case.is_vm:
+        return not_applicable(_ONLY_ON_A_VM)
     profile = (case.lab.environment.ipython_folder or case.lab.environment.home / ".ipython") / "profile_default"
     startup = profile / "startup"
     for file in sorted((*startup.glob("*.py"), *startup.glob("*.ipy"))):
@@ -147,8 +147,8 @@ def _text_of(file: Path) -> str:
 
 
 def _service(case: Case) -> Finding:
-    if (elsewhere := only_on_a_vm(case)) is not None:
-        return elsewhere
+    if not case.is_vm:
+        return not_applicable(_ONLY_ON_A_VM)
     systemctl = shutil.which("systemctl")
     return not_applicable("there is no systemd") if systemctl is None else _service_state(systemctl, case)
 
@@ -170,8 +170,8 @@ def _service_state(systemctl: str, case: Case) -> Finding:
 
 
 def _disk(case: Case) -> Finding:
-    if (elsewhere := only_on_a_vm(case)) is not None:
-        return elsewhere
+    if not case.is_vm:
+        return not_applicable(_ONLY_ON_A_VM)
     home = case.lab.environment.home
     usage = shutil.disk_usage(home)
     return disk_finding(home, free_bytes=usage.free, total_bytes=usage.total)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from epic_lab.doctor.case import Case
-from epic_lab.doctor.configuration import is_vm
 from epic_lab.doctor.finding import Check, Finding, cannot_tell, not_applicable, ok, wrong
 from epic_lab.gcp.apis import RESOURCE_MANAGER, SERVICE_USAGE, Answer
 from synccore.backends.gcs_api import FORBIDDEN, NOT_FOUND
@@ -110,7 +109,7 @@ def _services(case: Case) -> Finding:
 
 
 def _permissions(case: Case) -> Finding:
-    if is_vm(case):
+    if case.is_vm:
         return not_applicable("machines are launched from laptops")
     if (none := _none_configured(case)) is not None:
         return none

@@ -16,7 +16,6 @@ from urllib.parse import quote
 from epic_lab import synccode
 from epic_lab.config import SCRIPTS, ZONE
 from epic_lab.doctor.case import Case, bucket_of, bucket_path
-from epic_lab.doctor.configuration import is_vm
 from epic_lab.doctor.finding import Check, Finding, cannot_tell, not_applicable, ok, wrong
 from synccore.backends.gcs_api import FORBIDDEN, NOT_FOUND
 from synccore.errors import ErrorKind, SyncError
@@ -53,7 +52,7 @@ def _folder(case: Case) -> Path | None:
 
 
 def _needed(case: Case) -> tuple[str, ...]:
-    return READING if is_vm(case) else WRITING
+    return READING if case.is_vm else WRITING
 
 
 def _tested(case: Case, bucket: str) -> Answer:
@@ -67,7 +66,7 @@ def _reachable(case: Case) -> Finding:
         folder = _folder(case)
         if folder is not None and folder.is_dir():
             return ok(f"{folder} is there", kind="folder")
-        if is_vm(case):
+        if case.is_vm:
             return wrong(f"there is no folder {folder}", remedy="Mount the shared disk that it is on.", kind="folder")
         return ok(f"there is no folder {folder} yet; the first upload makes it", kind="folder")
     answer = _tested(case, bucket)
@@ -82,7 +81,7 @@ def _reachable(case: Case) -> Finding:
         )
     remedy = "The message says what was objected to; whoever runs the lab can change it."
     if answer.status == FORBIDDEN:
-        remedy = _binding(case, bucket, _READER if is_vm(case) else _WRITER)
+        remedy = _binding(case, bucket, _READER if case.is_vm else _WRITER)
     return wrong(f"gs://{bucket} refuses us: {answer.said}", remedy=remedy, bucket=bucket)
 
 
@@ -119,7 +118,7 @@ def _permissions(case: Case) -> Finding:
     missing = [permission for permission in needed if permission not in granted]
     if not missing:
         return ok(", ".join(needed), permissions=facts)
-    role = _READER if is_vm(case) else _WRITER
+    role = _READER if case.is_vm else _WRITER
     return wrong(f"missing: {', '.join(missing)}", remedy=_binding(case, bucket, role), permissions=facts)
 
 
@@ -144,7 +143,7 @@ def _head(case: Case) -> Finding:
 
 
 def _nothing_yet(case: Case, user: str) -> Finding:
-    if is_vm(case):
+    if case.is_vm:
         remedy = "On the laptop: epic-synccode upload\nBoth machines must have the same SYNCCODE_USERNAME and SYNCCODE_GCS_BASE_URL."
         return wrong(f"nothing was uploaded for {user} yet", remedy=remedy, repos=[], newest_at_ms=None)
     return ok(f"nothing was uploaded for {user} yet; epic-synccode upload does", repos=[], newest_at_ms=None)
@@ -161,7 +160,7 @@ def age(seconds: float) -> str:
 def _writable(case: Case) -> Finding:
     from synccore.keys import probe_key
 
-    if is_vm(case):
+    if case.is_vm:
         return not_applicable("a VM only reads")
     folder = _folder(case)
     if folder is not None and not folder.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -160,7 +161,7 @@ def test_a_folder_that_cannot_be_written_is_named(machine: Machine) -> None:
     assert done.err.startswith("error: cannot write HOME/.zfunc/_epic-lab: ")
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash to complete in")
+@pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="there is no bash to complete in")
 def test_bash_completes_with_the_script(laptop: Machine) -> None:
     folder = laptop.home / "bin"
     folder.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import sys
@@ -22,6 +23,10 @@ from synccore.testing.metadata_server import MetadataServer
 from synccore.testing.token_endpoint import TokenEndpoint
 
 Machine = Any
+
+pytestmark = pytest.mark.skipif(
+    os.name == "nt", reason="the programs that are looked for are played by scripts of a shell"
+)
 
 PROJECT = "our-lab-123456"
 ON_LAPTOPS_ONLY = {"repositories", "project-permissions", "writable", "gcloud"}
