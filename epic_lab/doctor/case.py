@@ -1,6 +1,6 @@
 """What the checks look at: this machine's lab, and the ways to ask the cloud about it.
 
-Invariant: making one touches no disk and no network; what is found out on the way is read-only for all checks but the one that finds it.
+Invariant: making one touches no disk and no network; what is found out on the way is read-only for all checks but those that find it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ class Case:
 
     Attributes:
         identity: as whom the cloud knows us, as ``user:ana@lab.org``, once the check `identity` has ended; ``None`` where unknown.
+        proven: the permissions on the user's objects that were seen to be granted, once the checks `head` and `writable` have ended.
     """
 
     def __init__(self, lab: Lab, *, patience_seconds: float) -> None:
         self.lab = lab
         self.patience_seconds = patience_seconds
         self.identity: str | None = None
+        self.proven: set[str] = set()
         # No kept token is used: whether one can be had is the question.
         access = synccode.access(lab, deadline_seconds=patience_seconds, keeps_tokens=False)
         self.tokens = Tokens(access, wide=True)

@@ -358,6 +358,15 @@ def test_reading_without_writing_is_wrong_on_a_laptop(well: Machine, cloud: Clou
     assert found["bucket-location"]["mark"] == "cannot-tell"
 
 
+def test_what_a_condition_on_names_grants_is_proven_by_doing_it(well: Machine, cloud: Cloud) -> None:
+    cloud.storage.conditional_permissions = {f"storage.objects.{it}" for it in ("get", "create", "delete")}
+    assert findings(well)["bucket-permissions"]["mark"] == "ok"
+    cloud.storage.denied_permissions = {"storage.objects.list"}
+    found = findings(well)
+    assert marks(found, "wrong") == set()
+    assert found["bucket-permissions"]["detail"] == "all but storage.objects.list, which first uploads and pruning need"
+
+
 def test_an_object_that_cannot_be_deleted_again_is_named(well: Machine, cloud: Cloud) -> None:
     cloud.storage.denied_permissions = {"storage.objects.delete"}
     found = findings(well)
