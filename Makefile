@@ -5,12 +5,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
+SCALE  := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test deep lint check lock clean
+.PHONY: help bench bench-quick bench-parts demo test deep lint check lock clean
 
 help:  ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, found " + sys.version.split()[0] + "; say make PYTHON=/path/to/python3.11")'
@@ -29,6 +30,21 @@ deep: $(READY)  ## run the property tests on many random examples
 	@HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest --numprocesses auto \
 		tests/properties tests/damage tests/crash tests/synccore tests/worktree tests/fuzz
 
+bench: $(READY)  ## measure everything beside other tools, in about 45 minutes, and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks set-up
+	@$(BIN)/python -m benchmarks suite --scale $(SCALE)
+	@$(BIN)/python -m benchmarks kernel
+	@$(BIN)/python -m benchmarks growth
+	@$(BIN)/python -m benchmarks parts
+	@$(BIN)/python -m benchmarks cost
+	@$(BIN)/python -m benchmarks report
+
+bench-quick: $(READY)  ## measure one small tree, in under a minute; fails where a count has grown
+	@$(BIN)/python -m benchmarks quick
+
+bench-parts: $(READY)  ## measure the steps of a synchronisation one by one
+	@$(BIN)/python -m benchmarks parts
+
 lint: $(READY)  ## check style, types, layers and scripts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -38,7 +54,7 @@ lint: $(READY)  ## check style, types, layers and scripts
 	@$(BIN)/vermin --quiet --no-tips --violations --target=3.10- --eval-annotations synccore epic_lab benchmarks
 	@$(BIN)/shellcheck .ci/run $$(git ls-files '*.sh')
 
-check: lint test  ## all that continuous integration checks
+check: lint test bench-quick  ## all that continuous integration checks
 
 lock: $(READY)  ## resolve the dependencies anew
 	@$(BIN)/python -m pip install --quiet uv

@@ -19,7 +19,7 @@ from synccore.gitfacts import GitFacts
 from synccore.head import KEEP_BYTES, WRITE_ID_BYTES, Head, RepoHead
 from synccore.journal import MAX_DELTA_BYTES, Change, Counts, Delta, Record, encode_change
 from synccore.look import Base, View
-from synccore.manifest import Manifest, Tree, chunks_of
+from synccore.manifest import Manifest, Tree, digests_of
 from synccore.outlet import Outlet
 from synccore.places import ObjectRef, Place
 from synccore.provenance import Author, Provenance, SnapshotId
@@ -76,17 +76,13 @@ class RepoDraft:
         return self.difference.counts(self.view.tree)
 
     def places(self, tree: Tree, packed: Mapping[Digest, Place]) -> dict[Digest, Place]:
-        """Return where the chunks of *tree* are; listings are loaded only if *packed* does not have them all.
+        """Return where the chunks of *tree* are, and those of *packed*; listings are loaded only if *packed* does not have them all.
 
         Raises:
             UnplacedError: the head has lost a chunk of *tree* since the files were read.
         """
-        found: dict[Digest, Place] = {}
-        for entry in tree.values():
-            for digest, _ in chunks_of(entry):
-                place = packed.get(digest)
-                found[digest] = place if place is not None else self._place(digest)
-        return found
+        missing = [digest for digest in digests_of(tree) if digest not in packed]
+        return {**packed, **{digest: self._place(digest) for digest in missing}}
 
     def _place(self, digest: Digest) -> Place:
         for base in (self.base, *self.beside):

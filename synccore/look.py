@@ -5,6 +5,7 @@ Invariant: looking changes nothing in the tree and nothing in the store.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,16 +17,16 @@ from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, Worktr
 from synccore.head import Head
 from synccore.intake import Intake
 from synccore.keys import repo_name
-from synccore.manifest import Entry, FileKind, Manifest, chunks_of
+from synccore.manifest import Entry, FileKind, Manifest, chunks_of, digests_of
 from synccore.places import ObjectRef, Place
 from synccore.problem import Problem, ProblemKind
 from synccore.provenance import Provenance, SnapshotId
 from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
-from synccore.worktree.scan import Scan, Unread, link_notes, scan
-from synccore.worktree.selection import collisions, select
-from synccore.worktree.statcache import Fingerprint, StatCache, load_stat_cache, store_stat_cache
+from synccore.worktree.scan import Scan, Unread, link_notes, scan, statuses
+from synccore.worktree.selection import Selecting, collisions
+from synccore.worktree.statcache import Fingerprints, StatCache, load_stat_cache, store_stat_cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +67,21 @@ class Look:
             raise InvalidInputError(
                 ErrorKind.BAD_INPUT, f"repository {self.repo}: {source.root} is not a directory", path=str(source.root)
             )
-        selection = select(source.root, exclusion=source.exclusion)
+        with Selecting(source.root, exclusion=source.exclusion) as selecting:
+            # While git lists what there is, we look at what was there the last time, which mostly is the same.
+            self.cache: StatCache = load_stat_cache(cache_path, source.root)
+            now = statuses(source.root, self.cache.paths)
+            selection = selecting.finish()
         self.is_git = selection.is_git
-        self.cache: StatCache = load_stat_cache(cache_path, source.root)
-        self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache)
+        self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache, now)
         self.problems = selection.problems + self.scan.problems
 
     @property
-    def is_as_cached(self) -> bool:
-        """Whether every path is as it was at the last look, and no path came or went."""
-        return not self.scan.unread and len(self.scan.known) == len(self.cache.tree)
+    def count(self) -> int:
+        """How many files there are."""
+        root = self.source.root
+        unseen = sum(item.found is None and not os.path.lexists(root / item.path) for item in self.scan.unread)
+        return len(self.scan.kept) + len(self.scan.unread) - unseen
 
     def unstored(self, base: Base, is_stored: Callable[[Digest], bool]) -> Iterator[Unread]:
         """Yield what the scan knows and the store has not got: it was read by a look that led to no upload.
@@ -92,33 +98,59 @@ class Look:
 
     def finish(self, intake: Intake) -> View:
         """Put together what the scan knew and what *intake* has read, and keep it for the next look."""
-        if self.is_as_cached and not intake.read:
-            return View(tree=self.cache.tree, snapshot=self.cache.snapshot)
-        found: dict[TreePath, tuple[Fingerprint, Entry]] = dict(self.scan.known)
-        found.update((item.path, (item.found, item.entry)) for item in intake.read)
-        paths = sorted(found)
-        tree = {path: found[path][1] for path in paths}
-        snapshot = self.cache.snapshot if tree == self.cache.tree else snapshot_id(tree)
-        cache = StatCache(tree, tuple([found[path][0] for path in paths]), snapshot)
-        # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
-        with suppress(WorktreeError):
-            store_stat_cache(
-                self._cache_path, self.source.root, cache, read_from_ns=self._since_ns, read_until_ns=self._now_ns()
-            )
-        return View(tree=tree, snapshot=snapshot)
+        cache = self.cache
+        if not self.scan.is_as_cached or intake.read:
+            cache = self._merged(intake)
+            # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
+            with suppress(WorktreeError):
+                store_stat_cache(
+                    self._cache_path, self.source.root, cache, read_from_ns=self._since_ns, read_until_ns=self._now_ns()
+                )
+        return View(cache)
+
+    def _merged(self, intake: Intake) -> StatCache:
+        """Return what the tree is now, as the next look will find it."""
+        old, read = self.cache, intake.read
+        paths, entries, prints = list(old.tree), list(old.tree.values()), old.fingerprints.rows()
+        found = {paths[row]: (entries[row], prints[row]) for row in self.scan.kept}
+        fresh = Fingerprints([item.found for item in read]).rows()
+        found.update((item.path, (item.entry, row)) for item, row in zip(read, fresh, strict=True))
+        # Nearly in order: what is kept is, and of what was read only large files come late.
+        ordered = sorted(found)
+        tree = {path: found[path][0] for path in ordered}
+        snapshot = old.snapshot if tree == old.tree else snapshot_id(tree)
+        return StatCache(tree, Fingerprints.from_bytes(b"".join([found[path][1] for path in ordered])), snapshot)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A working tree as it was read.
+    """A working tree as it was read; its entries are made when they are asked for.
 
-    Attributes:
-        tree: the entries, in path order.
-        snapshot: their id.
+    Args:
+        cache: what was found.
     """
 
-    tree: dict[TreePath, Entry]
-    snapshot: SnapshotId
+    def __init__(self, cache: StatCache) -> None:
+        self._cache = cache
+
+    @property
+    def tree(self) -> dict[TreePath, Entry]:
+        """The entries, in path order."""
+        return self._cache.tree
+
+    @property
+    def snapshot(self) -> SnapshotId:
+        """Their id."""
+        return self._cache.snapshot
+
+    @property
+    def files(self) -> int:
+        """How many they are."""
+        return len(self._cache.paths)
+
+    @property
+    def size_bytes(self) -> int:
+        """The sum of their sizes."""
+        return self._cache.size_bytes
 
 
 class Base:
@@ -172,9 +204,7 @@ class Base:
     @cached_property
     def digests(self) -> frozenset[Digest]:
         """Every chunk of it."""
-        tree = self.tree
-        large = [chunk.digest for entry in tree.values() for chunk in entry.chunks]
-        return frozenset([*[entry.digest for entry in tree.values() if not entry.chunks], *large])
+        return frozenset(digests_of(self.tree))
 
     @cached_property
     def _stored(self) -> Manifest:

@@ -6,7 +6,7 @@ which `synccore.snapshot` makes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -87,6 +87,12 @@ def chunks_of(entry: Entry) -> tuple[Chunk, ...]:
     return (Chunk(entry.digest, entry.size_bytes),) if entry.size_bytes else ()
 
 
+def digests_of(tree: Tree) -> list[Digest]:
+    """Return the digests of all chunks of *tree*, in no order, some perhaps twice: what `chunks_of` says, in bulk."""
+    whole = [entry[2] for entry in tree.values() if entry[1] and not entry[3]]
+    return whole + [chunk.digest for entry in tree.values() if entry[3] for chunk in entry[3]]
+
+
 def encode_manifest(snapshot: Digest, tree: Tree, places: Places, *, split: int = 0) -> bytes:
     """Return the stored bytes of a manifest; *split* as for `synccore.envelope.seal`.
 
@@ -142,8 +148,13 @@ def tree_rows(paths: list[TreePath], entries: list[Entry]) -> wire.Packed:
 
 def parse_tree(value: wire.Packed, what: str) -> dict[TreePath, Entry]:
     """Return the entries of a `tree` of the format, in path order, checked."""
-    paths_part, kinds_part, sizes_part, digests_part, large_part = wire.row(value, 5, what)
-    paths = wire.paths(paths_part, what)
+    paths, *columns = wire.row(value, 5, what)
+    return parse_entries(wire.paths(paths, what), columns, what)
+
+
+def parse_entries(paths: Sequence[TreePath], columns: Sequence[wire.Packed], what: str) -> dict[TreePath, Entry]:
+    """Return the entries of a `tree` of the format, whose *paths* are checked already, from its other columns."""
+    kinds_part, sizes_part, digests_part, large_part = columns
     kinds = wire.binary(kinds_part, what)
     sizes = wire.uints(sizes_part, what)
     digests = wire.digests(digests_part, what)
@@ -155,16 +166,28 @@ def parse_tree(value: wire.Packed, what: str) -> dict[TreePath, Entry]:
     for number, chunks in _large(large_part, what):
         if number >= len(entries) or sum(chunk.size_bytes for chunk in chunks) != entries[number].size_bytes:
             wire.damaged(what, "has chunks that do not make up their entry")
+        if sizes[number] <= MAX_WHOLE_CHUNK_BYTES:
+            wire.damaged(what, f"has an entry of {sizes[number]} bytes and {len(chunks)} chunks at {paths[number]!r}")
         entries[number] = entries[number]._replace(chunks=chunks)
-    for path, entry in zip(paths, entries, strict=True):
-        if (entry.size_bytes > MAX_WHOLE_CHUNK_BYTES) != bool(entry.chunks):
-            wire.damaged(what, f"has an entry of {entry.size_bytes} bytes and {len(entry.chunks)} chunks at {path!r}")
+    _check_sizes(paths, entries, sizes, kinds, what)
+    return dict(zip(paths, entries, strict=True))
+
+
+def _check_sizes(
+    paths: Sequence[TreePath], entries: list[Entry], sizes: Sequence[int], kinds: bytes, what: str
+) -> None:
+    """Check the entries of a size that asks for something: the large, the empty, and the links."""
+    odd = [number for number, size in enumerate(sizes) if not 0 < size <= MAX_WHOLE_CHUNK_BYTES]
+    for number in odd:
+        entry = entries[number]
+        if entry.size_bytes and not entry.chunks:
+            wire.damaged(what, f"has an entry of {entry.size_bytes} bytes and 0 chunks at {paths[number]!r}")
         if not entry.size_bytes and entry.digest != _EMPTY_DIGEST:
             # No chunk of it will be fetched, so that nothing else would notice.
-            wire.damaged(what, f"has an empty entry with the digest of another content at {path!r}")
+            wire.damaged(what, f"has an empty entry with the digest of another content at {paths[number]!r}")
+    for path, entry in zip(paths, entries, strict=True) if FileKind.SYMLINK in kinds else ():
         if entry.kind is FileKind.SYMLINK and not 0 < entry.size_bytes <= MAX_LINK_BYTES:
             wire.damaged(what, f"has a link whose target has {entry.size_bytes} bytes at {path!r}")
-    return dict(zip(paths, entries, strict=True))
 
 
 def _large(value: wire.Packed, what: str) -> Iterator[tuple[int, tuple[Chunk, ...]]]:
@@ -206,8 +229,9 @@ def place_rows(entries: list[Entry], places: Places, inline: bytearray) -> wire.
     blocks: dict[Block, int] = {}
     rows: list[tuple[int, int, int, int, int]] = []
     at: list[int] = []
-    for entry in entries:
-        for digest, _size in chunks_of(entry):
+    for _, size_bytes, whole, chunks in entries:
+        # Most entries are one chunk: it is not worth an object of its own.
+        for digest in [chunk.digest for chunk in chunks] if chunks else (whole,) if size_bytes else ():
             block, offset = places[digest]
             number = blocks.get(block)
             if number is None:

@@ -21,7 +21,7 @@ from synccore.bundle import (
     take_chunk,
 )
 from synccore.digest import Digest
-from synccore.manifest import Chunk, Manifest, Tree, chunks_of
+from synccore.manifest import Chunk, Manifest, Tree, chunks_of, digests_of
 from synccore.places import InlineBlock, ObjectRef, Place, Places
 from synccore.repository import ObjectWriter, StoredManifest
 
@@ -115,19 +115,18 @@ class Outlet:
         """Return *places* for the chunks of *tree* so that none is inline, putting those that are into bundles of ours."""
         self.hold_inline(tree, places)
         self.flush()
-        chunks = [chunk.digest for entry in tree.values() for chunk in chunks_of(entry)]
-        return {digest: self._stored[digest] if digest in self._stored else places[digest] for digest in chunks}
+        stored = self._stored
+        return {digest: stored[digest] if digest in stored else places[digest] for digest in digests_of(tree)}
 
     def hold_inline(self, tree: Tree, places: Places) -> None:
         """Take the chunks of *tree* that are inline by *places*; of several trees, so that they share their bundles."""
         mine = self.places()
-        chunks = {chunk.digest: chunk for entry in tree.values() for chunk in chunks_of(entry)}
-        inline = [
-            chunk
-            for digest, chunk in chunks.items()
-            if digest not in mine and isinstance(places[digest].block, InlineBlock)
-        ]
-        self.add(_repacked(inline, places))
+        inline = {
+            digest for digest, (block, _) in places.items() if digest not in mine and isinstance(block, InlineBlock)
+        }
+        if inline:
+            chunks = {chunk.digest: chunk for entry in tree.values() for chunk in chunks_of(entry)}
+            self.add(_repacked([chunk for digest, chunk in chunks.items() if digest in inline], places))
 
     def _send(self) -> None:
         bundle = build_bundle([*self._held, nonce_block()])

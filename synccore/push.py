@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from synccore.diff import diff
-from synccore.digest import Digest
 from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
@@ -175,8 +174,10 @@ def _guard_deletions(look: Look, base: Base) -> None:
     Raises:
         WorktreeError: `DELETION_GUARD`.
     """
+    if base.snapshot is None or (look.scan.is_as_cached and base.snapshot == look.cache.snapshot):
+        return
     before = len(base.tree)
-    now = len(look.scan.known) + len(look.scan.unread)
+    now = look.count
     if (before and not now) or (before >= _GUARD_FILES and now < _GUARD_SHARE * before):
         raise WorktreeError(
             ErrorKind.DELETION_GUARD,
@@ -192,10 +193,8 @@ def _read(looks: list[Look], bases: list[Base], outlet: Outlet, progress: Progre
     Raises:
         WorktreeError: `PROBLEMS`: a file could not be read; everything else was, and is remembered.
     """
-
-    def is_stored(digest: Digest) -> bool:
-        return any(digest in base.digests for base in bases)
-
+    stored = bases[0].digests if len(bases) == 1 else frozenset().union(*[base.digests for base in bases])
+    is_stored = stored.__contains__
     claims = Claims(is_stored)
     items = []
     unreadable: list[tuple[str, Problem]] = []
@@ -367,7 +366,7 @@ def _report(items: list[_Item], moved: list[RepoDraft], *, folded: bool) -> Push
 
 def _repo_report(item: _Item, draft: RepoDraft | None) -> RepoPush:
     view = item.view
-    counts = Counts(0, 0, 0, len(view.tree), sum([entry.size_bytes for entry in view.tree.values()]))
+    counts = Counts(0, 0, 0, view.files, view.size_bytes)
     return RepoPush(
         repo=item.look.repo,
         outcome=PushOutcome.UNCHANGED if draft is None else PushOutcome.PUBLISHED,

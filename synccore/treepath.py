@@ -31,8 +31,8 @@ _DOT_GIT = re.compile(r"(?:\.git|git~1)[. ]*(?::.*)?", re.IGNORECASE | re.DOTALL
 # Components of many paths joined by NUL that begin with a dot and are more than that: dot, dot-dot, something like .git.
 _DOTTED = re.compile(r"[/\0]\.(?:\.?[/\0]|git(?![a-z_-]))")
 
-# A component of at most 63 characters has at most 252 bytes of UTF-8.
-_LONG = re.compile(r"[^/\0]{64}")
+# A component that is too long, in ASCII.
+_LONG = re.compile(rf"[^/\0]{{{MAX_COMPONENT_BYTES + 1}}}")
 
 
 class TreePath(str):
@@ -56,7 +56,8 @@ class TreePath(str):
     def many(cls, texts: Iterable[str]) -> list[Self]:
         """Build a path from each of *texts*, as `TreePath` does, at a fraction of its cost.
 
-        The common case is one pass of a regular expression over all of them (100,000 paths: about 25 ms against 500).
+        The common case is a few passes over all of them at once (100,000 paths: about 70 ms against 500, a third of it for
+        making the objects).
         """
         listed = list(texts)
         if _surely_fine(listed):
@@ -91,8 +92,9 @@ def _surely_fine(texts: list[str]) -> bool:
         return False
     if ("/." in joined or "\0." in joined) and _DOTTED.search(joined):
         return False
-    longest = max(map(len, texts))
-    return longest < MAX_COMPONENT_BYTES // 4 or (longest <= MAX_PATH_BYTES and not _LONG.search(joined))
+    # Where no path is longer than a component may be, none has to be cut up: that took 100 of 180 ms of 100,000 paths.
+    longest = max(map(len, texts), default=0)
+    return longest <= MAX_COMPONENT_BYTES or (longest <= MAX_PATH_BYTES and not _LONG.search(joined))
 
 
 def _fault(text: str) -> str | None:

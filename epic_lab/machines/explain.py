@@ -236,21 +236,22 @@ def _state(refusal: Refusal, attempt: Attempt) -> LabError:
 
 
 def _rate(refusal: Refusal, attempt: Attempt) -> LabError:
+    waited = "" if refusal.is_final else ", and waiting did not help"
     return LabError(
         LabErrorKind.RATE_LIMITED,
-        f"{attempt.doing} was refused for too many requests, and waiting did not help ({refusal.code})",
+        f"{attempt.doing} was refused for too many requests{waited} ({refusal.code})",
         hint="Somebody or something in the project asks very often; wait a minute and run the command again.",
         **_facts(refusal),
     )
 
 
 def _unavailable(refusal: Refusal, attempt: Attempt) -> LabError:
-    unsure = (
-        f" It may have been done all the same: `epic-notebook status {attempt.machine}`." if attempt.changes else ""
-    )
+    in_doubt = attempt.changes and not refusal.is_final
+    unsure = f" It may have been done all the same: `epic-notebook status {attempt.machine}`." if in_doubt else ""
+    said = "failed in the cloud" if refusal.is_final else "got no useful answer from the cloud, after several tries"
     return LabError(
         LabErrorKind.CLOUD_UNAVAILABLE,
-        f"{attempt.doing} got no useful answer from the cloud, after several tries ({refusal.code}): {refusal.message}",
+        f"{attempt.doing} {said} ({refusal.code}): {refusal.message}",
         hint=f"Run the command again in a while; https://status.cloud.google.com knows of larger trouble.{unsure}",
         **_facts(refusal),
     )

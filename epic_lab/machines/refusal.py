@@ -85,6 +85,7 @@ class Refusal:
         quota: the limit that is used up, as the service describes it.
         facts: further named values that the service gave.
         is_unreachable: whether no connection could be made, so that nothing was asked.
+        is_final: whether an operation ended so: what was asked for was not done, and was not tried again.
     """
 
     status: int
@@ -93,6 +94,7 @@ class Refusal:
     quota: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     is_unreachable: bool = False
+    is_final: bool = False
 
     @property
     def code(self) -> str:
@@ -190,6 +192,7 @@ def of_operation(operation: Mapping[str, Any]) -> Refusal | None:
         codes=tuple(dict.fromkeys(_strings(errors, "code"))),
         quota=_quota(details),
         facts=_metadata(details),
+        is_final=True,
     )
 
 

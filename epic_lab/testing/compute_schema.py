@@ -101,7 +101,6 @@ class Discovery:
     """The discovery document and the schemas that were made of it so far."""
 
     document: Mapping[str, Any]
-    _routes: list[tuple[str, re.Pattern[str], str]] = field(default_factory=list, repr=False)
     _validators: dict[tuple[str, str, str], Draft202012Validator] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -119,8 +118,6 @@ class Discovery:
 
     def call(self, http_method: str, path: str) -> Call | None:
         """Return what a request means, by its path below ``/compute/v1/``, or ``None`` where the service has nothing."""
-        if not self._routes:
-            self._routes.extend(self._read_routes())
         for wanted, pattern, name in self._routes:
             match = pattern.fullmatch(path)
             if wanted == http_method and match:
@@ -153,6 +150,11 @@ class Discovery:
     def error_alarms(self, body: Any) -> list[str]:
         """Return what is wrong with an error's body, a line each."""
         return _told(self._error_validator, body, "an error")
+
+    @functools.cached_property
+    def _routes(self) -> list[tuple[str, re.Pattern[str], str]]:
+        # Read whole before it is used: connections are served in threads.
+        return list(self._read_routes())
 
     def _read_routes(self) -> Iterator[tuple[str, re.Pattern[str], str]]:
         for resource, it in self.document["resources"].items():

@@ -49,7 +49,7 @@ class Logged:
 
     Attributes:
         operation: what it was: ``get_media``, ``get_metadata``, ``put`` (in one request), ``put_begin``, ``put_part``,
-            ``put_cancel``, ``delete``, ``patch``, ``list``, ``get_bucket``, ``create_bucket``, ``delete_bucket``,
+            ``put_cancel``, ``copy``, ``delete``, ``patch``, ``list``, ``get_bucket``, ``create_bucket``, ``delete_bucket``,
             ``list_buckets``, ``test_permissions`` or ``unknown``.
         name: the object's, where there is one.
         status: what was answered, or would have been where the answer was lost.
@@ -110,7 +110,6 @@ class GcsServer(HttpServer):
     ) -> None:
         super().__init__(host=host, port=port, tls=tls)
         self.service = GcsService()
-        self.service.base = self.url
         self.latency_seconds = latency_seconds
         self.tokens: set[str] | None = None
         self.forbidden_prefixes: set[str] = set()
@@ -262,22 +261,38 @@ class GcsServer(HttpServer):
             del segments[0]
         if segments[:1] in (["upload"], ["download"]):
             uploads = segments.pop(0) == "upload"
+        found: _Operation | None = None
         match segments:
             case ["storage", "v1", "b"]:
-                return self._buckets_operation(request)
+                found = self._buckets_operation(request)
             case ["storage", "v1", "b", bucket]:
-                return self._bucket_operation(request, bucket)
+                found = self._bucket_operation(request, bucket)
             case ["storage", "v1", "b", bucket, "iam", "testPermissions"]:
-                return self._simple("test_permissions", request, lambda: self._test_permissions(bucket, request))
+                found = self._simple("test_permissions", request, lambda: self._test_permissions(bucket, request))
             case ["storage", "v1", "b", bucket, "o"] if uploads:
-                return self._upload_operation(request, bucket)
-            case ["storage", "v1", "b", bucket, "o"] if request.method == "GET":
-                permission = "storage.objects.list"
-                act = self._acting(request, lambda: self.service.list(bucket, request.query))
-                return _Operation(kind="list", act=act, bucket=bucket, permission=permission)
-            case ["storage", "v1", "b", bucket, "o", name] if name:
+                found = self._upload_operation(request, bucket)
+            case ["storage", "v1", "b", bucket, "o", *rest]:
+                found = self._objects_operation(request, bucket, rest)
+            case [bucket, *names] if names and bucket in self.service.buckets and request.method == "GET":
+                # How Google's client for Go reads: the XML interface's address, of which nothing else is played.
+                as_media = replace(request, query={**request.query, "alt": "media"})
+                found = self._object_operation(as_media, bucket, "/".join(names))
+        if found is None:
+            raise ServiceError(404, "notFound", "Not Found")
+        return found
+
+    def _objects_operation(self, request: Request, bucket: str, rest: list[str]) -> _Operation | None:
+        match rest:
+            case [] if request.method == "GET":
+                listing = self._acting(
+                    request, lambda: self.service.list(bucket, request.query, self._known_as(request))
+                )
+                return _Operation(kind="list", act=listing, bucket=bucket, permission="storage.objects.list")
+            case [name, "copyTo" | "rewriteTo" as how, "b", to, "o", new] if name and new:
+                return self._copy_operation(request, (bucket, name), (to, new), rewrites=how == "rewriteTo")
+            case [name] if name:
                 return self._object_operation(request, bucket, name)
-        raise ServiceError(404, "notFound", "Not Found")
+        return None
 
     def _acting(self, request: Request, call: Callable[[], Mapping[str, object]]) -> Callable[[], Response]:
         return lambda: json_response(200, select_fields(call(), request.query.get("fields")))
@@ -302,14 +317,19 @@ class GcsServer(HttpServer):
         if request.method == "GET":
             items = lambda: {  # noqa: E731
                 "kind": "storage#buckets",
-                "items": [self.service.bucket(name) for name in sorted(self.service.buckets)],
+                "items": [self.service.bucket(name, self._known_as(request)) for name in sorted(self.service.buckets)],
             }
             return self._simple("list_buckets", request, items, "storage.buckets.list")
         raise ServiceError(405, "methodNotAllowed", "Method Not Allowed")
 
     def _bucket_operation(self, request: Request, bucket: str) -> _Operation:
         if request.method == "GET":
-            return self._simple("get_bucket", request, lambda: self.service.bucket(bucket), "storage.buckets.get")
+            return self._simple(
+                "get_bucket",
+                request,
+                lambda: self.service.bucket(bucket, self._known_as(request)),
+                "storage.buckets.get",
+            )
         if request.method == "DELETE":
 
             def delete() -> Response:
@@ -326,14 +346,14 @@ class GcsServer(HttpServer):
             return media_response(service.get(bucket, name, query), request)
 
         def get_metadata() -> Response:
-            return self._resource(service.get(bucket, name, query), query)
+            return self._resource(service.get(bucket, name, query), request)
 
         def delete() -> Response:
             service.delete(bucket, name, query)
             return Response(status=204)
 
         def patch() -> Response:
-            return self._resource(service.patch(bucket, name, _json_in(request), query), query)
+            return self._resource(service.patch(bucket, name, _json_in(request), query), request)
 
         kinds: dict[str, tuple[str, str, Callable[[], Response]]] = {
             "DELETE": ("delete", "storage.objects.delete", delete),
@@ -348,9 +368,28 @@ class GcsServer(HttpServer):
         kind, permission, act = kinds[request.method]
         return _Operation(kind=kind, act=act, bucket=bucket, name=name, permission=permission)
 
-    def _resource(self, stored: StoredObject, query: Mapping[str, str]) -> Response:
-        content = select_fields(stored.resource(self.url), query.get("fields"))
+    def _copy_operation(
+        self, request: Request, source: tuple[str, str], target: tuple[str, str], *, rewrites: bool
+    ) -> _Operation:
+        def copy() -> Response:
+            stored = self.service.copy(source, target, _json_in(request), request.query)
+            if not rewrites:
+                return self._resource(stored, request)
+            size = str(len(stored.data))
+            resource = stored.resource(self._known_as(request))
+            done = {"kind": "storage#rewriteResponse", "totalBytesRewritten": size, "objectSize": size, "done": True}
+            return json_response(200, select_fields({**done, "resource": resource}, request.query.get("fields")))
+
+        permission = "storage.objects.create"
+        return _Operation(kind="copy", act=copy, bucket=target[0], name=target[1], permission=permission)
+
+    def _resource(self, stored: StoredObject, request: Request) -> Response:
+        content = select_fields(stored.resource(self._known_as(request)), request.query.get("fields"))
         return json_response(200, content, {"ETag": stored.etag})
+
+    def _known_as(self, request: Request) -> str:
+        """Return the server's URL as this client knows it, who may have come by another name or through a proxy."""
+        return f"{self.url.partition('://')[0]}://{request.headers.get('host') or self.host}"
 
     # -- uploads -------------------------------------------------------------------------------------------------------
 
@@ -378,11 +417,13 @@ class GcsServer(HttpServer):
         def begin() -> Response:
             number = self.service.begin_upload(bucket, metadata, request.query)
             path = f"/upload/storage/v1/b/{quote(bucket, safe='')}/o"
-            location = f"{self.url}{path}?uploadType=resumable&name={quote(name, safe='')}&upload_id={number}"
+            location = (
+                f"{self._known_as(request)}{path}?uploadType=resumable&name={quote(name, safe='')}&upload_id={number}"
+            )
             return Response(status=200, headers={"Location": location, "X-GUploader-UploadID": number})
 
         def insert() -> Response:
-            return self._resource(self.service.insert(bucket, name, data, metadata, request.query), request.query)
+            return self._resource(self.service.insert(bucket, name, data, metadata, request.query), request)
 
         return _Operation(
             kind="put_begin" if kind == "resumable" else "put",
@@ -399,7 +440,7 @@ class GcsServer(HttpServer):
             content_range = request.headers.get("content-range")
             taken = self.service.continue_upload(number, content_range, request.body)
             if isinstance(taken, StoredObject):
-                return self._resource(taken, request.query)
+                return self._resource(taken, request)
             headers = {"X-GUploader-UploadID": number, **({"Range": f"bytes=0-{taken - 1}"} if taken else {})}
             if request.headers.get("x-guploader-no-308", "").lower() == "yes":
                 return Response(status=200, headers={**headers, "X-HTTP-Status-Code-Override": "308"})

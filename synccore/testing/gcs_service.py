@@ -1,7 +1,7 @@
 """What Google Cloud Storage's JSON API does, in memory: buckets, objects, conditions, uploads, listings.
 
 Written from the service's documentation, for what a client of object storage can notice. Not played: object versions
-after replacement, access lists, encryption keys of the customer, rewriting, composing and batches (501).
+after replacement, access lists, encryption keys of the customer, rewriting in several parts, composing and batches.
 
 Invariant: every operation is atomic and immediately visible, and an object's generation is greater than any before it.
 """
@@ -15,10 +15,12 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import formatdate
+from itertools import islice
 from urllib.parse import quote
 
 from synccore.testing.http_serving import Request, Response, json_response
@@ -135,7 +137,6 @@ class GcsService:
     Attributes:
         buckets: the live objects of each bucket, by name.
         clock: where generations and times come from.
-        base: the server's URL, for links.
         writes_a_second: how many writes to one object's name are taken in a second; ``None`` takes all.
         location: where all buckets are.
     """
@@ -143,10 +144,10 @@ class GcsService:
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self.buckets: dict[str, dict[str, StoredObject]] = {}
         self.clock = clock
-        self.base = ""
         self.writes_a_second: int | None = None
         self.location = "US"
         self._uploads: dict[str, _Upload] = {}
+        self._order: dict[str, Sequence[str]] = {}
         self._last_generation = 0
         self._recent_writes: dict[tuple[str, str], list[float]] = {}
         self._lock = threading.RLock()
@@ -209,6 +210,14 @@ class GcsService:
             self.buckets[bucket][name] = changed
             return changed
 
+    def copy(
+        self, source: tuple[str, str], target: tuple[str, str], metadata: Mapping[str, object], query: Mapping[str, str]
+    ) -> StoredObject:
+        """Copy an object, *source* and *target* each being a bucket and a name; any *metadata* replaces that of the source."""
+        with self._lock:
+            stored = self.get(*source, {"generation": query["sourceGeneration"]} if "sourceGeneration" in query else {})
+            return self.insert(*target, stored.data, metadata or stored.settable, query)
+
     def delete(self, bucket: str, name: str, query: Mapping[str, str]) -> None:
         """Delete an object if the conditions in *query* hold."""
         with self._lock:
@@ -216,21 +225,22 @@ class GcsService:
             self._check_rate(bucket, name)
             del self.buckets[bucket][name]
 
-    def list(self, bucket: str, query: Mapping[str, str]) -> dict[str, object]:
-        """Return a page of a listing: objects by name, and what a delimiter makes of the rest."""
+    def list(self, bucket: str, query: Mapping[str, str], base: str = "") -> dict[str, object]:
+        """Return a page of a listing: objects by name, and what a delimiter makes of the rest; *base* as for `resource`."""
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
         start, end = query.get("startOffset", ""), query.get("endOffset", "")
         after = base64.urlsafe_b64decode(query.get("pageToken", "")).decode()
         room = min(int(query.get("maxResults") or _LARGEST_PAGE), _LARGEST_PAGE)
         with self._lock:
-            objects = dict(self._objects(bucket))
+            objects = self._objects(bucket).copy()
+            order = self._in_order(bucket)
         items: list[StoredObject] = []
         prefixes: list[str] = []
         last = ""
         page: dict[str, object] = {"kind": "storage#objects"}
-        for name in sorted(objects, key=str.encode):
-            if not name.startswith(prefix) or name < start or (end and name >= end):
-                continue
+        for name in islice(order, bisect_left(order, max(prefix, start, after)), None):
+            if (end and name >= end) or not name.startswith(prefix):
+                break
             cut = name.find(delimiter, len(prefix)) if delimiter else -1
             shown = name if cut < 0 else name[: cut + len(delimiter)]
             if shown <= after or shown == last:
@@ -246,7 +256,7 @@ class GcsService:
         if prefixes:
             page["prefixes"] = prefixes
         if items:
-            page["items"] = [it.resource(self.base) for it in items]
+            page["items"] = [it.resource(base) for it in items]
         return page
 
     # -- buckets -------------------------------------------------------------------------------------------------------
@@ -260,15 +270,15 @@ class GcsService:
             self.buckets[name] = {}
             return self.bucket(name)
 
-    def bucket(self, name: str) -> dict[str, object]:
-        """Return a bucket's metadata."""
+    def bucket(self, name: str, base: str = "") -> dict[str, object]:
+        """Return a bucket's metadata; *base* as for `StoredObject.resource`."""
         with self._lock:
             self._objects(name)
         return {
             "kind": "storage#bucket",
             "id": name,
             "name": name,
-            "selfLink": f"{self.base}/storage/v1/b/{name}",
+            "selfLink": f"{base}/storage/v1/b/{name}",
             "projectNumber": "123456789012",
             "metageneration": "1",
             "location": self.location,
@@ -323,6 +333,16 @@ class GcsService:
         if bucket not in self.buckets:
             raise ServiceError(404, "notFound", "The specified bucket does not exist.")
         return self.buckets[bucket]
+
+    def _in_order(self, bucket: str) -> Sequence[str]:
+        """Return the names of a bucket's objects in the order of listings, which is that of their code points.
+
+        The order is kept: sorting 30,000 names anew for each of the 30 pages of their listing would take longer than a client.
+        """
+        objects, order = self._objects(bucket), self._order.get(bucket, ())
+        if len(order) != len(objects) or not all(map(objects.__contains__, order)):
+            self._order[bucket] = order = sorted(objects)
+        return order
 
     def _check_rate(self, bucket: str, name: str) -> None:
         if self.writes_a_second is None:

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from synccore.errors import ErrorKind, WorktreeError
 from synccore.gitfacts import MAX_DIRTY_PATHS, GitFacts
@@ -46,7 +46,7 @@ _EXECUTABLE_MODE = "100755"
 
 
 class Question:
-    """One running git process, started at once so that several can work side by side.
+    """One running git process, started at once so that several can work side by side, and we beside them.
 
     Args:
         root: where git is started.
@@ -58,25 +58,29 @@ class Question:
         NoGitProgramError: git is not installed.
     """
 
-    __slots__ = ("_given", "_process", "_root")
+    __slots__ = ("_given", "_out", "_process", "_root")
 
     def __init__(self, root: Path, *arguments: str, nested: bool = False, given: str | None = None) -> None:
         self._root = root
         self._given = None if given is None else given.encode("utf-8", "surrogateescape")
+        # A pipe is full after 64 KiB, and a list of 30,000 files is 3 MiB: git would wait until we read.
+        self._out = _file_for_output()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - a fixed program with arguments of our own
                 ["git", *arguments],  # noqa: S607 - the user's own git, wherever it is installed
                 cwd=root,
                 env=_environment(ceiling=root.parent if nested else None),
                 stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=self._out or subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
         except FileNotFoundError as error:
+            self._forget_output()
             if not root.is_dir():
                 raise WorktreeError(ErrorKind.NOT_FOUND, f"there is no directory {root}", path=str(root)) from None
             raise NoGitProgramError from error
         except OSError as error:
+            self._forget_output()
             raise WorktreeError(
                 ErrorKind.WORKTREE, f"cannot run git in {root}: {error.strerror}", path=str(root)
             ) from error
@@ -96,6 +100,10 @@ class Question:
     def outcome(self) -> tuple[int, str, str]:
         """Wait, and return the exit code, the output and the errors."""
         out, errors = self._process.communicate(self._given)
+        if self._out is not None:
+            self._out.seek(0)
+            out = self._out.read()
+            self._out.close()
         return self._process.returncode, _text(out), _text(errors)
 
     def drop(self) -> None:
@@ -103,6 +111,23 @@ class Question:
         if self._process.returncode is None:
             self._process.kill()
             self._process.communicate()
+        self._forget_output()
+
+    def _forget_output(self) -> None:
+        if self._out is not None:
+            self._out.close()
+
+
+def _file_for_output() -> IO[bytes] | None:
+    """Return a file without a name; ``None`` where none can be had."""
+    try:
+        if sys.platform == "linux":
+            return os.fdopen(os.memfd_create("git"), "w+b")
+        import tempfile  # which takes 10 ms to import
+
+        return tempfile.TemporaryFile()
+    except OSError:
+        return None
 
 
 def _text(data: bytes) -> str:

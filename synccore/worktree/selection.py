@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
@@ -32,6 +32,9 @@ from synccore.treepath import TreePath
 from synccore.worktree.folder import FolderListing, is_git_directory, is_link, looks_like_a_work_tree
 from synccore.worktree.git import GitListing, ask_facts, refuse_bare
 from synccore.worktree.listing import Listing, NoGitProgramError, NotARepositoryError, displayed
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # So many repositories of one tree are listed side by side.
 _SIDE_BY_SIDE = 8
@@ -83,6 +86,9 @@ class _Place:
     left_out: bool
 
 
+_TOP = _Place("", left_out=False)
+
+
 @dataclass(slots=True)
 class _Gathered:
     """What all places together hold, relative to the root."""
@@ -111,23 +117,47 @@ def select(root: Path, *, exclusion: str | None = None, lister: Lister = Lister.
         WorktreeError: there is no such directory, it is no working tree, or git refuses to read it.
         InvalidInputError: a rule of ``.synccodeignore`` or the exclusion makes no sense.
     """
-    root = absolute(root)
-    rules = synccodeignore(root)
-    excluded = compile_exclusion(exclusion) if exclusion else None
-    gathered = _gather(_Manner(root, lister, rules))
-    taken = gathered.taken
-    if rules is not None or excluded is not None:
-        taken = _wanted(taken, rules, excluded)
-    if rules is not None and rules.takes_back:
-        judged = zip(gathered.left_out, rules.decide_all(gathered.left_out), strict=True)
-        taken += [path for path, rule in judged if rule is not None and rule.negated]
-    paths, problems = _buildable(_reachable(root, _ever_wanted(sorted(set(taken)))))
-    return Selection(
-        paths=tuple(paths),
-        executable=None if gathered.disk_decides else _executable(root, gathered, paths),
-        problems=tuple(gathered.problems + problems),
-        is_git=gathered.is_git,
-    )
+    with Selecting(root, exclusion=exclusion, lister=lister) as selecting:
+        return selecting.finish()
+
+
+class Selecting:
+    """A list in the making: git is at work, and its caller can do something else until it asks for the list.
+
+    Use it as a context manager: leaving it ends what still runs. Arguments and errors as for `select`.
+    """
+
+    def __init__(self, root: Path, *, exclusion: str | None = None, lister: Lister = Lister.AUTO) -> None:
+        self._root = absolute(root)
+        self._rules = synccodeignore(self._root)
+        self._excluded = compile_exclusion(exclusion) if exclusion else None
+        self._manner = _Manner(self._root, lister, self._rules)
+        self._first = self._manner.start(_TOP)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._first.drop()
+
+    def finish(self) -> Selection:
+        """Wait for the list."""
+        root, rules = self._root, self._rules
+        gathered = _gather(self._manner, self._first)
+        taken = gathered.taken
+        if rules is not None or self._excluded is not None:
+            taken = _wanted(taken, rules, self._excluded)
+        if rules is not None and rules.takes_back:
+            judged = zip(gathered.left_out, rules.decide_all(gathered.left_out), strict=True)
+            taken += [path for path, rule in judged if rule is not None and rule.negated]
+        # Without repeats and yet in git's own order, which costs little to sort.
+        paths, problems = _buildable(_reachable(root, _ever_wanted(sorted(dict.fromkeys(taken)))))
+        return Selection(
+            paths=tuple(paths),
+            executable=None if gathered.disk_decides else _executable(root, gathered, paths),
+            problems=tuple(gathered.problems + problems),
+            is_git=gathered.is_git,
+        )
 
 
 def git_facts(root: Path, *, lister: Lister = Lister.AUTO) -> GitFacts | None:
@@ -289,16 +319,16 @@ class _Manner:
         return DulwichListing(self.root / place.prefix, left_out=self.wants_left_out, nested=bool(place.prefix))
 
 
-def _gather(manner: _Manner) -> _Gathered:
-    """List the root and, level by level, every repository nested in it, several at a time."""
+def _gather(manner: _Manner, first: _Pending) -> _Gathered:
+    """List the root, which *first* has begun, and, level by level, every repository nested in it, several at a time."""
     gathered = _Gathered()
-    places = [_Place("", left_out=False)]
+    places = [_TOP]
     while places:
         batch, places = places[:_SIDE_BY_SIDE], places[_SIDE_BY_SIDE:]
         with ExitStack() as running:
             started = []
             for place in batch:
-                started.append(manner.start(place))
+                started.append(first if place is _TOP else manner.start(place))
                 running.callback(started[-1].drop)
             for place, pending in zip(batch, started, strict=True):
                 listing, is_git = manner.finish(place, pending)

@@ -639,3 +639,43 @@ def test_faults_by_hand_are_those_of_the_kit() -> None:
             connection.close()
         server.terminate()
     assert statuses == [503, 503, 200]
+
+
+def test_links_name_the_server_as_the_client_knows_it(call: Caller) -> None:
+    reply = call("POST", UPLOAD, b"", {"uploadType": "resumable", "name": "a/b"}, host="storage.example.com")
+    assert reply.headers["location"].startswith("http://storage.example.com/upload/")
+    call("POST", UPLOAD, b"one", {"uploadType": "media", "name": "a/b"})
+    link = call("GET", OBJECT, host="storage.example.com").json["mediaLink"]
+    assert str(link).startswith("http://storage.example.com/download/storage/v1/b/lab/o/a%2Fb?")
+
+
+def test_a_listing_follows_what_is_stored(call: Caller) -> None:
+    def names() -> list[object]:
+        return [it["name"] for it in call("GET", "/storage/v1/b/lab/o").json.get("items", [])]  # type: ignore[attr-defined]
+
+    for name in ("b", "ä", "a"):
+        call("POST", UPLOAD, b"one", {"uploadType": "media", "name": name})
+    assert names() == ["a", "b", "ä"]
+    call("DELETE", "/storage/v1/b/lab/o/b")
+    assert names() == ["a", "ä"]
+    call("POST", UPLOAD, b"one", {"uploadType": "media", "name": "c"})
+    assert names() == ["a", "c", "ä"]
+
+
+def test_a_copy_has_the_bytes_and_the_metadata_that_came_with_the_request(call: Caller) -> None:
+    call("POST", UPLOAD, b"one", {"uploadType": "media", "name": "a/b"}, content_type="text/plain")
+    body = json.dumps({"metadata": {"mtime": "7"}, "contentType": "text/csv"})
+    same = call("POST", f"{OBJECT}/copyTo/b/lab/o/a%2Fb", body).json
+    assert (same["contentType"], same["metadata"]) == ("text/csv", {"mtime": "7"})
+    done = call("POST", f"{OBJECT}/rewriteTo/b/lab/o/c").json
+    assert done["done"] is True
+    assert call("GET", "/storage/v1/b/lab/o/c", query={"alt": "media"}).body == b"one"
+    assert call("GET", "/storage/v1/b/lab/o/c").json["contentType"] == "text/csv"
+    assert call("POST", "/storage/v1/b/lab/o/none/copyTo/b/lab/o/c").reason == "notFound"
+
+
+def test_an_object_can_be_read_at_its_bucket_and_name(call: Caller) -> None:
+    put(call, b"0123456789")
+    assert call("GET", "/lab/a/b").body == b"0123456789"
+    assert call("GET", "/lab/a/b", range="bytes=2-3").body == b"23"
+    assert call("GET", "/lab/a/none").status == 404

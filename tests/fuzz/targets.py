@@ -22,7 +22,7 @@ from synccore.bundle import build_bundle, open_block, parse_bundle
 from synccore.carryout import parse_begun
 from synccore.digest import digest_of
 from synccore.envelope import ObjectKind, compress, seal, unseal
-from synccore.errors import IntegrityError, InvalidInputError
+from synccore.errors import IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
 from synccore.head import decode_head, encode_head
 from synccore.ignore import parse_synccodeignore
@@ -210,13 +210,19 @@ _STAT_ROOT = Path("/home/ann/alpha")
 def stat_cache(data: bytes) -> None:
     path = _place("stat", data)
     found = load_stat_cache(path, _STAT_ROOT)
+    try:
+        assert found.size_bytes == sum(entry.size_bytes for entry in found.tree.values())
+    except WorktreeError:
+        # Its checksum was right, and it still made no sense: it is gone, so that the next look begins anew.
+        assert not path.exists()
+        return
     if found is not EMPTY:
         store_stat_cache(path, _STAT_ROOT, found, read_from_ns=_LATER_THAN_ANY_NS, read_until_ns=_LATER_THAN_ANY_NS)
         assert load_stat_cache(path, _STAT_ROOT) == found
 
 
 def stat_cache_body(data: bytes) -> None:
-    stat_cache(b"\x89EPLS\x01\x00\x00" + xxhash.xxh3_64_digest(data) + data)
+    stat_cache(b"\x89EPLS\x02\x00\x00" + xxhash.xxh3_64_digest(data) + data)
 
 
 def _stat_seeds() -> list[bytes]:
@@ -235,7 +241,7 @@ def seen(data: bytes) -> None:
 
 
 def seen_body(data: bytes) -> None:
-    seen(b"\x89EPLU\x01\x00\x00" + xxhash.xxh3_64_digest(data) + data)
+    seen(b"\x89EPLU\x02\x00\x00" + xxhash.xxh3_64_digest(data) + data)
 
 
 def _seen_seeds() -> list[bytes]:
@@ -247,7 +253,7 @@ def _seen_seeds() -> list[bytes]:
 
 
 def sent_body(data: bytes) -> None:
-    path = _place("laptop/sent", b"\x89EPLV\x01\x00\x00" + xxhash.xxh3_64_digest(data) + data)
+    path = _place("laptop/sent", b"\x89EPLV\x02\x00\x00" + xxhash.xxh3_64_digest(data) + data)
     state = LaptopState(path.parent)
     before = state.sent("alpha")
     state.note_sent({})

@@ -144,6 +144,24 @@ def test_the_serial_port_prints_the_boot_by_and_by(compute: ComputeServer, cloud
     assert len(lines) == len(compute.service.boot_script)
 
 
+def test_a_boot_goes_on_after_a_suspension_and_not_after_a_stop(
+    compute: ComputeServer, cloud: Clients, launched: str
+) -> None:
+    machine = compute.service.machines[ZONE, launched]
+    compute.service.timeline.pass_time(20)
+    cloud.wait(cloud.change("suspend", launched))
+    printed = bytes(machine.serial.kept)
+    compute.service.timeline.pass_time(1000)
+    assert machine.serial.kept == printed
+    cloud.wait(cloud.change("resume", launched))
+    compute.service.timeline.pass_time(50)
+    assert machine.serial.kept.startswith(printed + b"[  812.120011] PM: suspend exit")
+    assert b"step 5/9" in machine.serial.kept
+    cloud.wait(cloud.change("stop", launched))
+    compute.service.timeline.pass_time(1000)
+    assert b"epic-lab: ready" not in machine.serial.kept
+
+
 def test_a_serial_port_forgets_and_says_from_where_it_answers(compute: ComputeServer, cloud: Clients) -> None:
     compute.service.serial_kept_bytes = 100
     compute.service.boot_script = [(0.0, "a" * 98), (1.0, "b" * 48)]

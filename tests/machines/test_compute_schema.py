@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -195,3 +197,16 @@ def test_a_word_that_is_deprecated_may_be_answered_and_not_asked() -> None:
     for word, alarms in (("OLD", 1), ("NEW", 0)):
         assert len(discovery.request_alarms(call, query={}, body={"colour": word})) == alarms
         assert discovery.answer_alarms(call, status=200, body={"colour": word}) == []
+
+
+def test_requests_that_come_at_once_are_all_known() -> None:
+    discovery = Discovery(Discovery.load().document)
+    together = threading.Barrier(8)
+
+    def ask() -> bool:
+        together.wait(timeout=20)
+        return discovery.call("POST", f"{ZONE_PATH}/operations/operation-1/wait") is not None
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask) for _ in range(8)]
+    assert all(it.result() for it in asked)

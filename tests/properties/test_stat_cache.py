@@ -201,8 +201,12 @@ class Looks:
             scanning.os.lstat = lstat
         known = dict(found.known)
         for item in found.unread:
-            node = disk.files[item.path].node
-            known[item.path] = (fingerprint(disk.lstat(item.path)), entry_of(node)._replace(kind=item.kind))
+            if item.path not in disk.files:
+                assert item.found is None  # nobody has looked at it, and there is nothing
+                continue
+            entry = entry_of(disk.files[item.path].node)
+            assert item.kind in (None, entry.kind)
+            known[item.path] = (fingerprint(disk.lstat(item.path)), entry)
         tree = {path: known[path][1] for path in sorted(known)}
         if found.unread or len(tree) != len(cache.tree):
             kept = StatCache(tree, tuple(known[path][0] for path in tree), cache.snapshot)

@@ -43,7 +43,7 @@ def between_reads(monkeypatch: pytest.MonkeyPatch) -> list[Meddle]:
 
 
 def content(path: Path) -> Content:
-    return read_content(path.parent, Unread(TreePath(path.name), FileKind.FILE, fingerprint(os.lstat(path))))
+    return read_content(f"{path.parent}/", Unread(TreePath(path.name), FileKind.FILE, fingerprint(os.lstat(path))))
 
 
 def test_a_file_that_changes_once_while_it_is_read_is_read_again(file: Path, between_reads: list[Meddle]) -> None:

@@ -46,6 +46,7 @@ class Machine:
         busy: the operation that is at work on it, by name.
         resuming: whether it comes from being suspended, and so does not boot.
         starts: how often it has begun to run, which also makes its address.
+        to_print: what its boot has not printed yet, each line with the seconds after the one before.
         stamps: when it was made, started, stopped, suspended, by the API's names.
     """
 
@@ -62,6 +63,7 @@ class Machine:
     starts: int = 0
     stamps: dict[str, str] = field(default_factory=dict)
     serial: SerialPort = field(default_factory=SerialPort)
+    to_print: list[tuple[float, str]] = field(default_factory=list)
 
     @property
     def name(self) -> str:

@@ -45,6 +45,12 @@ BOOT: BootScript = (
 )
 
 
+def gaps(script: BootScript) -> list[tuple[float, str]]:
+    """Return the lines of a boot, each with how many seconds after the one before it comes."""
+    moments = [0.0, *(seconds for seconds, _ in script)]
+    return [(seconds - before, line) for before, (seconds, line) in zip(moments, script, strict=False)]
+
+
 @dataclass(slots=True)
 class SerialPort:
     """What has been printed so far.

@@ -51,7 +51,7 @@ from epic_lab.testing.compute.refusals import (
     stock_out,
     unavailable,
 )
-from epic_lab.testing.compute.serial_port import BOOT, BootScript, SerialPort
+from epic_lab.testing.compute.serial_port import BOOT, BootScript, SerialPort, gaps
 from epic_lab.testing.compute.timeline import Timeline
 
 LONGEST_WAIT_SECONDS = 120.0
@@ -440,6 +440,7 @@ class ComputeService:
             machine.stamps["lastStartTimestamp"] = self.timeline.stamp()
             if machine.resuming:
                 machine.serial.print("[  812.120011] PM: suspend exit\r\n")
+                self._print_on(machine)
             else:
                 self._boot(machine)
             machine.resuming = False
@@ -463,9 +464,23 @@ class ComputeService:
 
     def _boot(self, machine: Machine) -> None:
         """Begin a fresh serial port, and print to it as time passes."""
-        port = machine.serial = SerialPort(kept_bytes=self.serial_kept_bytes)
-        for seconds, line in self.boot_script:
-            self.timeline.after(seconds, lambda line=line: port.print(f"{line}\r\n"))  # type: ignore[misc]
+        machine.serial = SerialPort(kept_bytes=self.serial_kept_bytes)
+        machine.to_print = gaps(self.boot_script)
+        self._print_on(machine)
+
+    def _print_on(self, machine: Machine) -> None:
+        """Print what is left of a boot, one line after the other, as long as this run of the machine lasts."""
+        if not machine.to_print:
+            return
+        starts, (seconds, line) = machine.starts, machine.to_print[0]
+
+        def due() -> None:
+            if machine.starts == starts and machine.status == "RUNNING":
+                machine.serial.print(f"{line}\r\n")
+                del machine.to_print[0]
+                self._print_on(machine)
+
+        self.timeline.after(seconds, due)
 
     def _remove(self, machine: Machine, *, also_kept_disks: bool = False) -> None:
         del self.machines[machine.zone, machine.name]
