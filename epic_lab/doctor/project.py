@@ -17,6 +17,7 @@ SERVICES = ("storage.googleapis.com", "compute.googleapis.com", "iap.googleapis.
 
 _MACHINES = "roles/compute.instanceAdmin.v1"
 _TUNNEL = "roles/iap.tunnelResourceAccessor"
+_ACT_AS = "iam.serviceAccounts.actAs"
 
 
 class Needed(NamedTuple):
@@ -32,6 +33,7 @@ PERMISSIONS = (
     Needed("compute.disks.create", "launch", _MACHINES),
     Needed("compute.subnetworks.use", "launch", _MACHINES),
     Needed("compute.instances.setMetadata", "launch", _MACHINES),
+    Needed(_ACT_AS, "launch", "roles/iam.serviceAccountUser"),
     Needed("compute.instances.list", "list", _MACHINES),
     Needed("compute.instances.get", "status", _MACHINES),
     Needed("compute.instances.getSerialPortOutput", "logs", _MACHINES),
@@ -121,19 +123,23 @@ def _permissions(case: Case) -> Finding:
         return unasked
     if not answer.is_ok:
         return cannot_tell(f"cloudresourcemanager.googleapis.com answered {answer.said}")
-    granted = set(answer.document.get("permissions", ()))
-    facts = {permission: permission in granted for permission in asked}
+    return _judged(case, project, granted=set(answer.document.get("permissions", ())))
+
+
+def _judged(case: Case, project: str, *, granted: set[str]) -> Finding:
+    """Say what is missing of what `epic-notebook` needs, and what grants it."""
+    facts = {needed.permission: needed.permission in granted for needed in PERMISSIONS}
     missing = [needed for needed in PERMISSIONS if needed.permission not in granted]
     if not missing:
-        return ok(f"all {len(asked)} that epic-notebook uses", permissions=facts)
-    roles = dict.fromkeys(needed.role for needed in missing)
-    return wrong(
-        "missing: " + ", ".join(f"{needed.permission} ({needed.used_for})" for needed in missing),
-        remedy="\n".join(
-            f"gcloud projects add-iam-policy-binding {project} --member {case.member} --role {role}" for role in roles
-        ),
-        permissions=facts,
+        return ok(f"all {len(facts)} that epic-notebook uses", permissions=facts)
+    said = "missing: " + ", ".join(f"{needed.permission} ({needed.used_for})" for needed in missing)
+    remedy = "\n".join(
+        f"gcloud projects add-iam-policy-binding {project} --member {case.member} --role {role}"
+        for role in dict.fromkeys(needed.role for needed in missing)
     )
+    if [needed.permission for needed in missing] == [_ACT_AS]:
+        return cannot_tell(f"{said}, unless the machines' service account grants it", remedy=remedy, permissions=facts)
+    return wrong(said, remedy=remedy, permissions=facts)
 
 
 CHECKS = (

@@ -327,6 +327,15 @@ def test_each_missing_permission_is_named_with_the_role_that_grants_it(well: Mac
     ]
 
 
+def test_acting_as_the_machines_service_account_may_be_granted_on_that_account_alone(
+    well: Machine, cloud: Cloud
+) -> None:
+    cloud.control.projects[PROJECT].denied = {"iam.serviceAccounts.actAs"}
+    found = findings(well)
+    assert marks(found, "cannot-tell") == {"project-permissions"}
+    assert found["project-permissions"]["remedy"].endswith(" --role roles/iam.serviceAccountUser")
+
+
 # -- the store ---------------------------------------------------------------------------------------------------------
 
 
