@@ -89,8 +89,8 @@ class Verified:
         return not self.store.faults and all(tree.fault is None for tree in self.trees)
 
 
-def access(lab: Lab, *, deadline_seconds: float = DEADLINE_SECONDS) -> Access:
-    """Return how this machine reaches storage, and how long a call may keep its caller waiting."""
+def access(lab: Lab, *, deadline_seconds: float = DEADLINE_SECONDS, keeps_tokens: bool = True) -> Access:
+    """Return how this machine reaches storage, how long a call may keep its caller waiting, and whether a token is kept."""
     from synccore.backends.opening import Access
 
     environment = lab.environment
@@ -99,7 +99,7 @@ def access(lab: Lab, *, deadline_seconds: float = DEADLINE_SECONDS) -> Access:
         emulator_host=environment.storage_emulator_host,
         credentials_file=environment.credentials_file,
         metadata_host=environment.gce_metadata_host,
-        token_cache=lab.token_cache,
+        token_cache=lab.token_cache if keeps_tokens else None,
         has_proxies=environment.has_proxies,
     )
 

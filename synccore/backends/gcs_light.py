@@ -252,13 +252,9 @@ class LightGcsBackend:
     def _trust(self) -> ssl.SSLContext:
         with self._lock:
             if self._context is None:
-                context = ssl.create_default_context()
-                if not context.cert_store_stats()["x509_ca"] and ssl.get_default_verify_paths().capath is None:
-                    # As where Python came from python.org and nobody installed its certificates.
-                    import certifi
+                from synccore.backends.trust import trusted_context
 
-                    context.load_verify_locations(certifi.where())
-                self._context = context
+                self._context = trusted_context()
             return self._context
 
     def _take(self, end: float) -> http.client.HTTPConnection | None:

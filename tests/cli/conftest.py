@@ -70,6 +70,10 @@ class Machine:
         home = str(self.home)
         return Result(done.returncode, done.stdout.replace(home, "HOME"), done.stderr.replace(home, "HOME"))
 
+    def lab(self, *arguments: str, stdin: str = "", cwd: Path | None = None) -> Result:
+        """Run ``epic-lab``."""
+        return self.run(*arguments, stdin=stdin, cwd=cwd, program="epic_lab.cli.lab")
+
     def python(self, code: str) -> str:
         """Run *code* in a process of this machine and return what it prints."""
         done = subprocess.run(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
+from reference_pages import ROOT, page, rows, section
 
 from epic_lab import config
 from epic_lab.cli.boundary import EXIT_CODE_MEANINGS, EXIT_CODES, ExitCode
@@ -24,29 +24,6 @@ from synccore.rescued import Comparison, Standing
 from synccore.worktree.contents import ContentKind
 from synccore.worktree.explain import Reason
 from synccore.worktree.rescue import Reason as Rescue
-
-ROOT = Path(__file__).parents[2]
-REFERENCE = ROOT / "docs" / "reference"
-
-
-def page(name: str) -> str:
-    return (REFERENCE / name).read_text(encoding="utf-8")
-
-
-def section(text: str, title: str) -> str:
-    """Return what stands below a heading of the second level."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
-    assert found is not None, f"no section {title}"
-    return found[1]
-
-
-def rows(text: str) -> list[list[str]]:
-    """Return the cells of every table row of *text* but for the heads."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    heads = {number - 1 for number, row in enumerate(cells) if set("".join(row)) <= set("-:")}
-    return [row for number, row in enumerate(cells) if number not in heads and number - 1 not in heads]
-
 
 PAGES: dict[str, click.Group] = {"cli.md": group, "notebook.md": notebook}
 
@@ -157,7 +134,8 @@ def test_each_key_of_the_configuration_is_documented_with_its_example() -> None:
 
 
 def test_each_variable_that_is_read_is_documented() -> None:
-    source = inspect.getsource(Environment.read) + inspect.getsource(config._credentials_file)
+    functions = (Environment.read, config._credentials_file, config._gcloud_folder)
+    source = "".join(map(inspect.getsource, functions))
     cells = [row[0] for row in rows(section(page("configuration.md"), "The environment"))]
     assert set(re.findall(r"`(\w+)`", "".join(cells))) == set(re.findall(r'"([A-Z_]+)"', source))
 
