@@ -39,6 +39,9 @@ PROXY_DOMAIN = KnownKey("GCP_PROXY_DOMAIN", "the domain at which machines are re
 COMPUTE_ENDPOINT = KnownKey(
     "GCP_COMPUTE_ENDPOINT", "another address of Compute Engine", "https://compute-lab.p.googleapis.com"
 )
+API_ENDPOINT = KnownKey(
+    "GCP_API_ENDPOINT", "one address in place of those of Google's other APIs", "http://127.0.0.1:9024"
+)
 
 KNOWN_KEYS = (
     BASE_URL,
@@ -51,12 +54,14 @@ KNOWN_KEYS = (
     SCRIPTS,
     PROXY_DOMAIN,
     COMPUTE_ENDPOINT,
+    API_ENDPOINT,
 )
 
 _LAPTOP_KEYS = (BASE_URL, USERNAME, CODE_BASE, REPOS)
 _PROJECT = r"(?:[a-z0-9.-]+:)?[a-z][-a-z0-9]{3,28}[a-z0-9]"
 _ZONE = r"[a-z]+-[a-z]+\d+-[a-z]"
 _BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
+_API_ENDPOINT = r"(?:https://[A-Za-z0-9.-]+|http://(?:127\.0\.0\.1|localhost))(?::\d+)?/?"
 _ON_A_VM = "  epic-synccode configure-vm --base-url URL --username NAME"
 
 
@@ -69,6 +74,11 @@ class Environment:
         config_file: another configuration file, from ``EPIC_LAB_CONFIG``.
         storage_emulator_host: a server that stands in for Google's storage.
         gce_metadata_host: a server that stands in for a VM's metadata server.
+        gcloud_folder: where gcloud keeps its configuration; there may be no such folder.
+        gcloud_configuration: the one of gcloud's named configurations that this process was told to use.
+        ipython_folder: where IPython keeps its profiles, if not in the usual folder.
+        data_folder: where programs keep a user's data, if not in the usual folder.
+        settings_folder: where programs keep a user's settings, if not in the usual folder.
         credentials_file: what ``GOOGLE_APPLICATION_CREDENTIALS`` names, or where gcloud keeps what
             ``gcloud auth application-default login`` makes; there may be no such file.
         has_proxies: whether secure connections must go through a proxy.
@@ -79,6 +89,11 @@ class Environment:
     config_file: Path | None = None
     storage_emulator_host: str | None = None
     gce_metadata_host: str | None = None
+    gcloud_folder: Path | None = None
+    gcloud_configuration: str | None = None
+    ipython_folder: Path | None = None
+    data_folder: Path | None = None
+    settings_folder: Path | None = None
     credentials_file: Path | None = None
     has_proxies: bool = False
     no_color: bool = False
@@ -94,6 +109,11 @@ class Environment:
             config_file=expand(config_file, home) if config_file else None,
             storage_emulator_host=of.get("STORAGE_EMULATOR_HOST") or None,
             gce_metadata_host=of.get("GCE_METADATA_HOST") or None,
+            gcloud_folder=_gcloud_folder(of, home),
+            gcloud_configuration=of.get("CLOUDSDK_ACTIVE_CONFIG_NAME") or None,
+            ipython_folder=expand(of["IPYTHONDIR"], home) if of.get("IPYTHONDIR") else None,
+            data_folder=Path(of["XDG_DATA_HOME"]) if of.get("XDG_DATA_HOME") else None,
+            settings_folder=Path(of["XDG_CONFIG_HOME"]) if of.get("XDG_CONFIG_HOME") else None,
             credentials_file=_credentials_file(of, home),
             has_proxies=any(of.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")),
             no_color=bool(of.get("NO_COLOR")),
@@ -229,6 +249,17 @@ class Config:
             self._reject(COMPUTE_ENDPOINT, "https:// and a host, without a path", COMPUTE_ENDPOINT.example)
         return endpoint.rstrip("/") if endpoint else None
 
+    def api_endpoint(self) -> str | None:
+        """Return the address that stands in for Google's other APIs, or ``None`` for Google's own.
+
+        Raises:
+            LabError: it is no address, or one to which an access token would go unencrypted.
+        """
+        endpoint = self.value(API_ENDPOINT)
+        if endpoint is not None and not re.fullmatch(_API_ENDPOINT, endpoint):
+            self._reject(API_ENDPOINT, "https:// and a host, or http:// and this very machine", API_ENDPOINT.example)
+        return endpoint.rstrip("/") if endpoint else None
+
     def require_repos(self) -> tuple[RepoFolder, ...]:
         """Return the configured repositories of a laptop in the file's order, each once.
 
@@ -242,7 +273,7 @@ class Config:
             if not is_store_name(name):
                 why = f"folder names inside {CODE_BASE.name} of letters, digits, '.', '_' or '-'; {name!r} is none"
                 self._reject(REPOS, why, REPOS.example)
-        base = self._code_base()
+        base = self.require_code_base()
         return tuple(RepoFolder(name, base / name) for name in dict.fromkeys(names))
 
     def exclusion(self) -> str | None:
@@ -270,7 +301,12 @@ class Config:
         nearest = {setting.key: get_close_matches(setting.key.upper(), names, n=1, cutoff=0.8) for setting in unknown}
         return tuple(UnknownKey(s.key, s.line, next(iter(nearest[s.key]), None)) for s in unknown)
 
-    def _code_base(self) -> Path:
+    def require_code_base(self) -> Path:
+        """Return the laptop's folder that holds the repositories.
+
+        Raises:
+            LabError: the key is missing or names no folder.
+        """
         text = self._required(CODE_BASE)
         base = expand(text, self.home)
         if not base.is_absolute():
@@ -319,6 +355,7 @@ class Config:
             line=setting.line,
             key=key.name,
             found=setting.value,
+            expected=expected,
         )
 
 
@@ -335,7 +372,7 @@ def read_config(path: Path, *, home: Path) -> Config:
         raise LabError(
             LabErrorKind.NO_CONFIGURATION,
             f"there is no configuration file {path}",
-            hint=f"On a laptop write these lines into it, with your own values:\n{lines}\nOn a VM run\n{_ON_A_VM}",
+            hint=f"On a laptop run `epic-lab init`, or write these lines into it, with your own values:\n{lines}\nOn a VM run\n{_ON_A_VM}",
             file=path,
         ) from error
     except (OSError, UnicodeDecodeError) as error:
@@ -373,15 +410,15 @@ def expand(text: str, home: Path) -> Path:
 
 def _credentials_file(of: Mapping[str, str], home: Path) -> Path:
     named = of.get("GOOGLE_APPLICATION_CREDENTIALS")
-    if named:
-        return Path(named)
+    return Path(named) if named else _gcloud_folder(of, home) / "application_default_credentials.json"
+
+
+def _gcloud_folder(of: Mapping[str, str], home: Path) -> Path:
     if of.get("CLOUDSDK_CONFIG"):
-        folder = Path(of["CLOUDSDK_CONFIG"])
-    elif os.name == "nt" and of.get("APPDATA"):
-        folder = Path(of["APPDATA"]) / "gcloud"
-    else:
-        folder = home / ".config" / "gcloud"
-    return folder / "application_default_credentials.json"
+        return Path(of["CLOUDSDK_CONFIG"])
+    if os.name == "nt" and of.get("APPDATA"):
+        return Path(of["APPDATA"]) / "gcloud"
+    return home / ".config" / "gcloud"
 
 
 def base_url_fault(url: str) -> tuple[str, str] | None:

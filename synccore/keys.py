@@ -57,6 +57,11 @@ def manifest_key(user: str, digest: Digest) -> Key:
     return Key(f"{user_name(user)}/manifests/{digest.hex()}")
 
 
+def probe_key(user: str, name: str) -> Key:
+    """Return a key below *user* at which nothing of the format ever is, to try whether one may write there."""
+    return Key(f"{user_name(user)}/probe-{_checked('probe', name)}")
+
+
 class ObjectKey(NamedTuple):
     """What the key of an immutable object says.
 

@@ -52,6 +52,12 @@ EXIT_CODE_MEANINGS: dict[ExitCode, str] = {
     ExitCode.INTERRUPTED: "interrupted",
 }
 
+
+def exit_code_lines() -> str:
+    """Return what each exit code means, as a command's help has it."""
+    return "\n".join(f"  {int(code):>3}  {meaning}" for code, meaning in EXIT_CODE_MEANINGS.items())
+
+
 # Kinds that are not here are expected failures.
 EXIT_CODES: dict[ErrorKind | LabErrorKind, ExitCode] = {
     ErrorKind.NOT_FOUND: ExitCode.NOT_FOUND,

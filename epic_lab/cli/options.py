@@ -6,13 +6,17 @@ Invariant: what has one meaning has one spelling.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from epic_lab.cli.boundary import ExitCode
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -28,7 +32,7 @@ def json_option(function: FunctionT) -> FunctionT:
 def examples(*lines: str) -> str:
     """Return the end of a command's help: *lines* as they are typed, and where exit codes are explained."""
     typed = "\n".join(f"  {line}" for line in lines)
-    program = lines[0].split()[0]
+    program = re.findall(r"epic-[a-z]+", lines[0])[0]
     return f"\b\nExamples:\n{typed}\n\nExit codes: see `{program} --help`."
 
 
@@ -52,11 +56,13 @@ class LazyCommand(NamedTuple):
         module: where its `command` stands.
         summary: its line in the group's help; the same as the command's own.
         alias: a second, shorter name, or ``None``.
+        attribute: what it is called in its module.
     """
 
     module: str
     summary: str
     alias: str | None = None
+    attribute: str = "command"
 
 
 class LazyGroup(click.Group):
@@ -86,7 +92,7 @@ class LazyGroup(click.Group):
         lazy = self._lazy.get(self._aliases.get(cmd_name, cmd_name))
         if lazy is None:
             return None
-        command: click.Command = import_module(lazy.module).command
+        command: click.Command = getattr(import_module(lazy.module), lazy.attribute)
         return command
 
     def resolve_command(
@@ -94,6 +100,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that *args* begin with, under its first name, and say which is near if there is none."""
         name = args[0]
+        if ctx.resilient_parsing and name not in self._lazy and name not in self._aliases:
+            return None, None, args  # a shell completes what is half typed; mistakes are told when it is run
         if name not in self._lazy and name not in self._aliases:
             from difflib import get_close_matches
 
@@ -107,6 +115,14 @@ class LazyGroup(click.Group):
         rows = [(", ".join(filter(None, (name, lazy.alias))), lazy.summary) for name, lazy in self._lazy.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands, importing none, and the group's options."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in (*self._lazy, *self._aliases) if name.startswith(incomplete)]
+        offered = [CompletionItem(name, help=self._lazy[self._aliases.get(name, name)].summary) for name in names]
+        return [*offered, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as any group does; no arguments at all show the help, as a usage error, unless they have a meaning."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from epic_lab.printable import printable
 
 if TYPE_CHECKING:
+    from epic_lab.config_file import Written
     from epic_lab.synccode import Run
     from synccore.gitfacts import GitFacts
     from synccore.inventory import Tally
@@ -159,6 +160,13 @@ def provenance_document(provenance: Provenance | None) -> dict[str, object] | No
         "at_ms": provenance.at_ms,
         "git": git_document(provenance.git),
     }
+
+
+def written(written: Written) -> list[str]:
+    """Word what became of the configuration file."""
+    if not written.changed:
+        return [f"{written.path} says so already"]
+    return [f"{written.path} {'created' if written.created else 'changed'}: {', '.join(written.changed)}"]
 
 
 def hexadecimal(snapshot: SnapshotId | None) -> str | None:

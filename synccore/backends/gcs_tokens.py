@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from synccore.backends.opening import Access
 
 SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
+WIDE_SCOPES = ("https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/userinfo.email")
 
 _METADATA_HOST = "metadata.google.internal"
 _METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
@@ -56,14 +57,21 @@ class Tokens:
         access: as whom.
         clock: seconds since 1970.
         product_name: the file in which the machine's firmware says what it is.
+        wide: whether the tokens are to serve for everything that the credentials are good for, instead of storage alone.
     """
 
     def __init__(
-        self, access: Access, *, clock: Callable[[], float] = time.time, product_name: Path = _PRODUCT_NAME
+        self,
+        access: Access,
+        *,
+        clock: Callable[[], float] = time.time,
+        product_name: Path = _PRODUCT_NAME,
+        wide: bool = False,
     ) -> None:
         self._access = access
         self._clock = clock
         self._product_name = product_name
+        self._wide = wide
         self._token: Token | None = None
         self._lock = threading.Lock()
 
@@ -95,7 +103,7 @@ class Tokens:
             BackendError, UnavailableError: as `current`.
         """
         token = self.current()
-        if self._asks_metadata():
+        if self.asks_metadata():
             import google.oauth2.credentials
 
             def refresh(_request: object, scopes: object) -> tuple[str, object]:  # noqa: ARG001  # google-auth's names
@@ -111,7 +119,7 @@ class Tokens:
         credentials.expiry = _as_google_time(token.expires_seconds)
         return credentials
 
-    def _asks_metadata(self) -> bool:
+    def asks_metadata(self) -> bool:
         """Tell whether tokens come from the metadata server: no credentials of the user's, on a machine of Google's."""
         if self._credentials_file() is not None:
             return False
@@ -127,7 +135,7 @@ class Tokens:
         return file if file is not None and file.is_file() else None
 
     def _make(self) -> Token:
-        if self._asks_metadata():
+        if self.asks_metadata():
             return self._ask_metadata()
         token = self._ask_google_auth()
         self._write_file(token)
@@ -167,7 +175,9 @@ class Tokens:
         file = self._credentials_file()
         libraries: Any = google.auth  # which is only partly typed
         try:
-            return libraries.default(scopes=SCOPES)[0] if file is None else _load_credentials_file(file)
+            if file is None:
+                return libraries.default(scopes=WIDE_SCOPES if self._wide else SCOPES)[0]
+            return _load_credentials_file(file, wide=self._wide)
         except (google.auth.exceptions.DefaultCredentialsError, OSError, ValueError) as error:
             where = f" in {file}" if file is not None else ""
             raise _no_credentials(f"there are no usable Google credentials{where}: {error}") from error
@@ -233,8 +243,11 @@ class Tokens:
             _write_private(self._access.token_cache, json.dumps(content).encode())
 
 
-def _load_credentials_file(file: Path) -> Any:
-    """Load credentials of the two kinds that people have by their own loaders, as google-auth wants it, or of any other."""
+def _load_credentials_file(file: Path, *, wide: bool) -> Any:
+    """Load credentials of the two kinds that people have by their own loaders, as google-auth wants it, or of any other.
+
+    A user's are good for what the user agreed to when logging in; asking for more is refused, so *wide* asks for nothing by name.
+    """
     import warnings
 
     import google.auth
@@ -244,16 +257,19 @@ def _load_credentials_file(file: Path) -> Any:
     content = json.loads(file.read_bytes())
     kind = content.get("type") if isinstance(content, dict) else None
     libraries: Any = google
+    scopes = WIDE_SCOPES if wide else SCOPES
     if kind == "authorized_user":
-        return libraries.oauth2.credentials.Credentials.from_authorized_user_info(content, scopes=SCOPES)
+        return libraries.oauth2.credentials.Credentials.from_authorized_user_info(
+            content, scopes=None if wide else scopes
+        )
     if kind == "service_account":
-        return libraries.oauth2.service_account.Credentials.from_service_account_info(content, scopes=SCOPES)
+        return libraries.oauth2.service_account.Credentials.from_service_account_info(content, scopes=scopes)
     if not isinstance(kind, str):
         raise ValueError('expected an object with a "type"')  # noqa: TRY004  # as the loaders do
     with warnings.catch_warnings():
         # It warns of files from untrusted hands; this one is the user's own.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return libraries.auth.load_credentials_from_file(str(file), scopes=SCOPES)[0]
+        return libraries.auth.load_credentials_from_file(str(file), scopes=scopes)[0]
 
 
 def refusal_of(error: Exception) -> BackendError:

@@ -94,6 +94,7 @@ class GcsServer(HttpServer):
         tokens: the bearer tokens that are taken; ``None`` asks for none.
         forbidden_prefixes: objects whose names begin so answer 403.
         denied_permissions: such as ``storage.objects.delete``; whatever needs one answers 403.
+        conditional_permissions: those that are granted by a condition on objects' names, which a test of the bucket does not show.
     """
 
     name = "gcs"
@@ -113,6 +114,7 @@ class GcsServer(HttpServer):
         self.tokens: set[str] | None = None
         self.forbidden_prefixes: set[str] = set()
         self.denied_permissions: set[str] = set()
+        self.conditional_permissions: set[str] = set()
         self._log: list[Logged] = []
         self._faults: list[_Injected] = []
         self._state = threading.Condition()
@@ -302,8 +304,10 @@ class GcsServer(HttpServer):
 
     def _test_permissions(self, bucket: str, request: Request) -> dict[str, object]:
         self.service.bucket(bucket)
-        asked = request.query.get("permissions", "").split(",")
-        granted = [it for it in asked if it and it not in self.denied_permissions]
+        asked = [value for name, value in request.parameters if name == "permissions"]
+        if not asked:
+            raise ServiceError(400, "required", "Required parameter: permissions")
+        granted = [it for it in asked if it not in self.denied_permissions | self.conditional_permissions]
         return {"kind": "storage#testIamPermissionsResponse", **({"permissions": granted} if granted else {})}
 
     def _buckets_operation(self, request: Request) -> _Operation:

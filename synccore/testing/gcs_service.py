@@ -138,12 +138,14 @@ class GcsService:
         buckets: the live objects of each bucket, by name.
         clock: where generations and times come from.
         writes_a_second: how many writes to one object's name are taken in a second; ``None`` takes all.
+        location: where all buckets are.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self.buckets: dict[str, dict[str, StoredObject]] = {}
         self.clock = clock
         self.writes_a_second: int | None = None
+        self.location = "US"
         self._uploads: dict[str, _Upload] = {}
         self._order: dict[str, Sequence[str]] = {}
         self._last_generation = 0
@@ -279,8 +281,8 @@ class GcsService:
             "selfLink": f"{base}/storage/v1/b/{name}",
             "projectNumber": "123456789012",
             "metageneration": "1",
-            "location": "US",
-            "locationType": "multi-region",
+            "location": self.location,
+            "locationType": "region" if "-" in self.location else "multi-region",
             "storageClass": "STANDARD",
             "etag": "CAE=",
             "timeCreated": _timestamp(0),

@@ -15,9 +15,10 @@ import ssl
 import struct
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO
@@ -38,6 +39,7 @@ class Request:
         method: upper case.
         segments: the path's components, each decoded.
         query: the last value of each parameter.
+        parameters: all of them, also repeated ones, in their order.
         headers: by lower-case name.
         body: decoded from its transfer, not from its content encoding.
     """
@@ -47,6 +49,7 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    parameters: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +90,13 @@ class HttpServer(ABC):
         host: the address to listen at.
         port: 0 takes any that is free.
         tls: makes it HTTPS.
+
+    Attributes:
+        clock_ahead_seconds: how far the clock that its answers are dated by is ahead of this machine's.
     """
 
     name = "test kit"
+    clock_ahead_seconds = 0.0
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
@@ -205,6 +212,9 @@ class HttpServer(ABC):
             # As the client must see it at once; the traceback goes to stderr with the thread.
             connection.sendall(_encoded(json_response(500, {"error": {"code": 500, "message": repr(error)}}), False))
             raise
+        if self.clock_ahead_seconds:
+            date = formatdate(time.time() + self.clock_ahead_seconds, usegmt=True)
+            response = replace(response, headers={"Date": date, **response.headers})
         return _send(connection, response, keep=keep, stopping=self._stopping) and keep and not self._stopping.is_set()
 
 
@@ -224,10 +234,12 @@ def _read_request(connection: socket.socket, stream: BinaryIO) -> tuple[Request,
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = _read_body(headers, stream)
     path, _, query = target.partition("?")
+    parameters = parse_qsl(query, keep_blank_values=True)
     request = Request(
         method=method.upper(),
         segments=tuple(unquote(segment) for segment in path.removeprefix("/").split("/")),
-        query=dict(parse_qsl(query, keep_blank_values=True)),
+        query=dict(parameters),
+        parameters=tuple(parameters),
         headers=headers,
         body=body,
     )

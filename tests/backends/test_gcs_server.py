@@ -448,8 +448,8 @@ def test_permissions_can_be_denied_and_tested(server: GcsServer, call: Caller) -
     server.denied_permissions = {"storage.objects.delete"}
     reply = call("DELETE", OBJECT)
     assert (reply.status, reply.reason) == (403, "forbidden")
-    asked = {"permissions": "storage.objects.get,storage.objects.delete"}
-    reply = call("GET", "/storage/v1/b/lab/iam/testPermissions", query={**asked})
+    asked = "permissions=storage.objects.get&permissions=storage.objects.delete"
+    reply = call("GET", f"/storage/v1/b/lab/iam/testPermissions?{asked}")
     assert reply.json["permissions"] == ["storage.objects.get"]
 
 

@@ -14,7 +14,7 @@ import pytest
 from synccore.backends.base import Backend, Unchanged, Version
 from synccore.backends.gcs import GcsBackend
 from synccore.backends.gcs_light import LightGcsBackend
-from synccore.backends.gcs_tokens import Tokens
+from synccore.backends.gcs_tokens import SCOPES, Tokens, _load_credentials_file
 from synccore.backends.opening import Access
 from synccore.errors import BackendError, ErrorKind, UnavailableError
 from synccore.keys import Key
@@ -88,7 +88,7 @@ def test_a_metadata_server_is_looked_for_only_on_machines_of_googles(
     file = tmp_path / "product_name"
     if product is not None:
         file.write_text(product)
-    assert Tokens(Access(), product_name=file)._asks_metadata() is asks
+    assert Tokens(Access(), product_name=file).asks_metadata() is asks
 
 
 def test_credentials_of_the_user_come_before_the_machines(
@@ -97,6 +97,27 @@ def test_credentials_of_the_user_come_before_the_machines(
     tokens = Tokens(Access(metadata_host=metadata.host, credentials_file=credentials_file))
     assert tokens.current().text == "issued-1"
     assert metadata.requests == {}
+
+
+@pytest.mark.parametrize(("wide", "asked"), [(False, "devstorage.read_write"), (True, "cloud-platform")])
+def test_a_service_account_asks_for_storage_alone_unless_it_is_to_ask_for_all(
+    endpoint: TokenEndpoint, credentials_file: Path, *, wide: bool, asked: str
+) -> None:
+    Tokens(Access(credentials_file=credentials_file), wide=wide).current()
+    (claims,) = endpoint.claims
+    assert f"https://www.googleapis.com/auth/{asked}" in str(claims["scope"]).split()
+    assert ("devstorage" in str(claims["scope"])) is not wide
+
+
+@pytest.mark.parametrize(("wide", "scopes"), [(False, list(SCOPES)), (True, None)])
+def test_a_persons_wide_credentials_ask_for_nothing_by_name(
+    tmp_path: Path, *, wide: bool, scopes: list[str] | None
+) -> None:
+    file = tmp_path / "user.json"
+    content = {"type": "authorized_user", "client_id": "a", "client_secret": "b", "refresh_token": "c"}
+    file.write_text(json.dumps(content))
+    loaded = _load_credentials_file(file, wide=wide)
+    assert (loaded.scopes and list(loaded.scopes)) == scopes
 
 
 @pytest.mark.parametrize("kind", [GcsBackend, LightGcsBackend])
@@ -151,7 +172,7 @@ def test_a_users_token_is_made_once_and_kept_for_the_next_process(user: Access, 
     program = f"""
 import sys
 from pathlib import Path
-from synccore.backends.gcs_tokens import Tokens
+from synccore.backends.gcs_tokens import SCOPES, Tokens, _load_credentials_file
 from synccore.backends.opening import Access
 access = Access(credentials_file=Path({str(user.credentials_file)!r}), token_cache=Path({str(user.token_cache)!r}))
 print(Tokens(access).current().text, [name for name in sys.modules if name.startswith("google")])

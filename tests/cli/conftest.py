@@ -53,9 +53,11 @@ class Machine:
         told = {"HOME": home, "USERPROFILE": home, "PYTHONPATH": str(ROOT), "TZ": "UTC", "COLUMNS": "100"}
         return {**kept, **told, "PYTHONWARNINGS": "error", **self.variables}
 
-    def run(self, *arguments: str, stdin: str = "", cwd: Path | None = None) -> Result:
+    def run(
+        self, *arguments: str, stdin: str = "", cwd: Path | None = None, program: str = "epic_lab.cli.synccode"
+    ) -> Result:
         done = subprocess.run(
-            [sys.executable, "-m", "epic_lab.cli.synccode", *arguments],
+            [sys.executable, "-m", program, *arguments],
             env=self.environment(),
             cwd=cwd or self.home,
             input=stdin,
@@ -67,6 +69,10 @@ class Machine:
         )
         home = str(self.home)
         return Result(done.returncode, done.stdout.replace(home, "HOME"), done.stderr.replace(home, "HOME"))
+
+    def lab(self, *arguments: str, stdin: str = "", cwd: Path | None = None) -> Result:
+        """Run ``epic-lab``."""
+        return self.run(*arguments, stdin=stdin, cwd=cwd, program="epic_lab.cli.lab")
 
     def python(self, code: str) -> str:
         """Run *code* in a process of this machine and return what it prints."""
@@ -81,6 +87,10 @@ class Machine:
             check=True,
         )
         return done.stdout
+
+    def notebook(self, *arguments: str, stdin: str = "") -> Result:
+        """Run ``epic-notebook``."""
+        return self.run(*arguments, stdin=stdin, program="epic_lab.cli.notebook")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ NEEDING_CONFIGURATION = [["upload"], ["download"], ["status"], ["log"], ["explai
 
 NO_CONFIGURATION = """\
 error: there is no configuration file HOME/.epic/lab
-hint: On a laptop write these lines into it, with your own values:
+hint: On a laptop run `epic-lab init`, or write these lines into it, with your own values:
   SYNCCODE_GCS_BASE_URL=gs://YOUR-BUCKET/synccode
   SYNCCODE_USERNAME=YOUR-NAME
   SYNCCODE_LOCAL_CODE_BASE=~/code
@@ -115,7 +115,7 @@ def test_a_failure_with_json_is_one_document_on_standard_output(machine: Machine
     done = machine.run("upload", "--json")
     assert (done.code, done.err) == (1, "")
     error = done.document["error"]
-    assert error.pop("hint").startswith("On a laptop write")
+    assert error.pop("hint").startswith("On a laptop run")
     assert error == {
         "kind": "no-configuration",
         "message": "there is no configuration file HOME/.epic/lab",

@@ -208,7 +208,7 @@ def test_no_file_is_answered_with_what_to_write_on_either_machine(home: Path) ->
         "no-configuration",
         "there is no configuration file HOME/none",
         (
-            "On a laptop write these lines into it, with your own values:\n"
+            "On a laptop run `epic-lab init`, or write these lines into it, with your own values:\n"
             "  SYNCCODE_GCS_BASE_URL=gs://YOUR-BUCKET/synccode\n"
             "  SYNCCODE_USERNAME=YOUR-NAME\n"
             "  SYNCCODE_LOCAL_CODE_BASE=~/code\n"
@@ -236,8 +236,13 @@ def test_the_environment_is_read_once_into_a_value(monkeypatch: pytest.MonkeyPat
         "EPIC_LAB_CONFIG": "~/other",
         "STORAGE_EMULATOR_HOST": "http://127.0.0.1:9",
         "GCE_METADATA_HOST": "127.0.0.1:8",
+        "CLOUDSDK_CONFIG": "/gcloud",
+        "CLOUDSDK_ACTIVE_CONFIG_NAME": "work",
         "GOOGLE_APPLICATION_CREDENTIALS": "/key.json",
         "https_proxy": "http://proxy",
+        "IPYTHONDIR": "~/ipython",
+        "XDG_DATA_HOME": "/data",
+        "XDG_CONFIG_HOME": "/settings",
         "NO_COLOR": "1",
     }
     assert Environment.read(variables) == Environment(
@@ -245,6 +250,11 @@ def test_the_environment_is_read_once_into_a_value(monkeypatch: pytest.MonkeyPat
         config_file=tmp_path / "other",
         storage_emulator_host="http://127.0.0.1:9",
         gce_metadata_host="127.0.0.1:8",
+        gcloud_folder=Path("/gcloud"),
+        gcloud_configuration="work",
+        ipython_folder=tmp_path / "ipython",
+        data_folder=Path("/data"),
+        settings_folder=Path("/settings"),
         credentials_file=Path("/key.json"),
         has_proxies=True,
         no_color=True,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
+from reference_pages import ROOT, page, rows, section
 
 from epic_lab import config
 from epic_lab.cli.boundary import EXIT_CODE_MEANINGS, EXIT_CODES, ExitCode
-from epic_lab.cli.options import LazyGroup
-from epic_lab.cli.synccode import COMMANDS, group
+from epic_lab.cli.notebook import notebook
+from epic_lab.cli.options import LazyCommand, LazyGroup
+from epic_lab.cli.synccode import group
 from epic_lab.config import Environment
 from epic_lab.errors import LabErrorKind
 from epic_lab.version import VERSION
@@ -24,31 +25,15 @@ from synccore.worktree.contents import ContentKind
 from synccore.worktree.explain import Reason
 from synccore.worktree.rescue import Reason as Rescue
 
-ROOT = Path(__file__).parents[2]
-REFERENCE = ROOT / "docs" / "reference"
+PAGES: dict[str, click.Group] = {"cli.md": group, "notebook.md": notebook}
 
 
-def page(name: str) -> str:
-    return (REFERENCE / name).read_text(encoding="utf-8")
+def lazy_of(command: click.Command) -> dict[str, LazyCommand]:
+    return command.lazy if isinstance(command, LazyGroup) else {}
 
 
-def section(text: str, title: str) -> str:
-    """Return what stands below a heading of the second level."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
-    assert found is not None, f"no section {title}"
-    return found[1]
-
-
-def rows(text: str) -> list[list[str]]:
-    """Return the cells of every table row of *text* but for the heads."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    heads = {number - 1 for number, row in enumerate(cells) if set("".join(row)) <= set("-:")}
-    return [row for number, row in enumerate(cells) if number not in heads and number - 1 not in heads]
-
-
-def command_of(name: str) -> click.Command:
-    command: click.Command | None = group
+def command_of(on: str, name: str) -> click.Command:
+    command: click.Command | None = PAGES[on]
     for part in name.split():
         assert isinstance(command, LazyGroup)
         command = command.get_command(click.Context(command), part)
@@ -56,75 +41,78 @@ def command_of(name: str) -> click.Command:
     return command
 
 
-def commands_of(name: str) -> list[str]:
+def commands_of(on: str, name: str) -> list[str]:
     """Return a command and those that it has of its own."""
-    command = command_of(name)
-    return [name, *(f"{name} {child}" for child in command.lazy)] if isinstance(command, LazyGroup) else [name]
+    return [name, *(f"{name} {child}" for child in lazy_of(command_of(on, name)))]
 
 
-EVERY = [each for name in COMMANDS for each in commands_of(name)]
+FIRST = [(on, name) for on, each in PAGES.items() for name in lazy_of(each)]
+EVERY = [(on, name) for on, first in FIRST for name in commands_of(on, first)]
 
 
 def options_of(command: click.Command) -> Iterator[click.Option]:
     return (parameter for parameter in command.params if isinstance(parameter, click.Option))
 
 
-def test_each_command_has_a_section_and_each_section_a_command() -> None:
-    assert re.findall(r"^## (.*)$", page("cli.md"), re.MULTILINE) == EVERY
+@pytest.mark.parametrize("on", PAGES)
+def test_each_command_has_a_section_and_each_section_a_command(on: str) -> None:
+    assert re.findall(r"^## (.*)$", page(on), re.MULTILINE) == [name for where, name in EVERY if where == on]
 
 
-def test_the_list_of_commands_has_their_aliases_and_summaries() -> None:
+@pytest.mark.parametrize("on", PAGES)
+def test_the_list_of_commands_has_their_aliases_and_summaries(on: str) -> None:
     listed = [
-        (re.findall(r"\[`(.*)`\]", name)[0], alias.strip("`"), does)
-        for name, alias, does in rows(page("cli.md").split("## ")[0])
+        (re.findall(r"\[`(.*)`\]", name)[0], "".join(alias).strip("`"), does)
+        for name, *alias, does in rows(page(on).split("## ")[0])
     ]
-    assert listed == [(name, lazy.alias or "", lazy.summary) for name, lazy in COMMANDS.items()]
+    assert listed == [(name, lazy.alias or "", lazy.summary) for name, lazy in lazy_of(PAGES[on]).items()]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_summary_is_what_the_command_says_of_itself(name: str) -> None:
-    assert (command_of(name).help or "").splitlines()[0] == COMMANDS[name].summary
-    command = command_of(name)
-    for child, lazy in command.lazy.items() if isinstance(command, LazyGroup) else ():
-        assert (command_of(f"{name} {child}").help or "").splitlines()[0] == lazy.summary
+@pytest.mark.parametrize(("on", "name"), FIRST)
+def test_a_summary_is_what_the_command_says_of_itself(on: str, name: str) -> None:
+    assert (command_of(on, name).help or "").splitlines()[0] == lazy_of(PAGES[on])[name].summary
+    for child, lazy in lazy_of(command_of(on, name)).items():
+        assert (command_of(on, f"{name} {child}").help or "").splitlines()[0] == lazy.summary
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_each_option_stands_in_the_commands_table_and_no_other_does(name: str) -> None:
-    documented = [re.findall(r"`(-[^`]*)`", row[0]) for row in rows(section(page("cli.md"), name))]
-    assert documented == [option.opts for option in options_of(command_of(name))]
+@pytest.mark.parametrize(("on", "name"), EVERY)
+def test_each_option_stands_in_the_commands_table_and_no_other_does(on: str, name: str) -> None:
+    documented = [re.findall(r"`(-[^`]*)`", row[0]) for row in rows(section(page(on), name))]
+    assert documented == [option.opts for option in options_of(command_of(on, name))]
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_the_synopsis_has_the_arguments_and_options(name: str) -> None:
-    synopsis = section(page("cli.md"), name).strip().splitlines()[0]
-    for parameter in command_of(name).params:
+@pytest.mark.parametrize(("on", "name"), EVERY)
+def test_the_synopsis_has_the_arguments_and_options(on: str, name: str) -> None:
+    synopsis = section(page(on), name).strip().splitlines()[0]
+    for parameter in command_of(on, name).params:
         shown = (
             parameter.opts[0] if isinstance(parameter, click.Option) else parameter.make_metavar(click.Context(group))
         )
         assert shown in synopsis
     assert set(re.findall(r"--[a-z-]+|(?<=\[)-[a-z]\b", synopsis)) == {
-        option.opts[0] for option in options_of(command_of(name))
+        option.opts[0] for option in options_of(command_of(on, name))
     }
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_section_names_no_option_that_does_not_exist(name: str) -> None:
-    prose = re.sub(r"```.*?```", "", section(page("cli.md"), name), flags=re.DOTALL)
+@pytest.mark.parametrize(("on", "name"), EVERY)
+def test_a_section_names_no_option_that_does_not_exist(on: str, name: str) -> None:
+    prose = re.sub(r"```.*?```", "", section(page(on), name), flags=re.DOTALL)
     assert set(re.findall(r"--[a-z][a-z-]*", prose)) <= {
-        opt for option in options_of(command_of(name)) for opt in option.opts
+        opt for option in options_of(command_of(on, name)) for opt in (*option.opts, *option.secondary_opts)
     }
 
 
-@pytest.mark.parametrize("name", [name for name, lazy in COMMANDS.items() if lazy.alias])
-def test_an_alias_stands_in_the_commands_section(name: str) -> None:
-    assert f"epic-synccode {COMMANDS[name].alias} " in section(page("cli.md"), name)
+@pytest.mark.parametrize(("on", "name"), FIRST)
+def test_an_alias_stands_in_the_commands_section(on: str, name: str) -> None:
+    alias = lazy_of(PAGES[on])[name].alias
+    assert alias is None or f"{PAGES[on].name} {alias} " in section(page(on), name)
 
 
-def test_the_groups_options_stand_in_the_introduction() -> None:
-    introduction = page("cli.md").split("## ")[0]
-    context = click.Context(group, **group.context_settings)
-    names = {opt for option in group.get_params(context) for opt in option.opts}
+@pytest.mark.parametrize("on", PAGES)
+def test_the_groups_options_stand_in_the_introduction(on: str) -> None:
+    introduction = page(on).split("## ")[0]
+    context = click.Context(PAGES[on], **PAGES[on].context_settings)
+    names = {opt for option in PAGES[on].get_params(context) for opt in option.opts}
     assert names == {"--version", "--help", "-h"}
     assert all(f"{name}`" in introduction for name in names)
 
@@ -146,7 +134,8 @@ def test_each_key_of_the_configuration_is_documented_with_its_example() -> None:
 
 
 def test_each_variable_that_is_read_is_documented() -> None:
-    source = inspect.getsource(Environment.read) + inspect.getsource(config._credentials_file)
+    functions = (Environment.read, config._credentials_file, config._gcloud_folder)
+    source = "".join(map(inspect.getsource, functions))
     cells = [row[0] for row in rows(section(page("configuration.md"), "The environment"))]
     assert set(re.findall(r"`(\w+)`", "".join(cells))) == set(re.findall(r'"([A-Z_]+)"', source))
 
@@ -178,7 +167,7 @@ def test_each_reason_of_an_explanation_is_documented() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for name in ("cli.md", "configuration.md", "errors.md"):
+    for name in (*PAGES, "configuration.md", "errors.md"):
         for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page(name)):
             found = page(target) if target else page(name)
             headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", found, re.MULTILINE)}
@@ -237,9 +226,10 @@ def test_the_version_is_the_projects() -> None:
     assert re.search(r'^version = "(.*)"$', project, re.MULTILINE)[1] == VERSION  # type: ignore[index]
 
 
-def test_commands_that_readers_are_told_to_type_exist() -> None:
-    names = {*COMMANDS, *group.aliases}
+@pytest.mark.parametrize("each", PAGES.values(), ids=lambda each: str(each.name))
+def test_commands_that_readers_are_told_to_type_exist(each: LazyGroup) -> None:
+    names = {*each.lazy, *each.aliases}
     for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         text = path.read_text(encoding="utf-8")
-        for command in re.findall(r"epic-synccode ([a-z][a-z-]*)(?=[`\s])", text):
-            assert command in names, f"{path} names epic-synccode {command}"
+        for command in re.findall(rf"{each.name} ([a-z][a-z_-]*)(?=[`\s])", text):
+            assert command in names, f"{path} names {each.name} {command}"

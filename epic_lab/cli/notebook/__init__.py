@@ -35,12 +35,11 @@ COMMANDS = {
 
 
 def _epilog() -> str:
-    codes = "\n".join(f"  {int(code):>3}  {meaning}" for code, meaning in boundary.EXIT_CODE_MEANINGS.items())
     everyday = (
         "  epic-notebook launch cpu n2-standard-8\n  epic-notebook open cpu\n"
         "  epic-notebook suspend cpu     (in the evening)\n  epic-notebook resume cpu      (in the morning)"
     )
-    return f"\b\nEvery day:\n{everyday}\n\n\b\nExit codes:\n{codes}"
+    return f"\b\nEvery day:\n{everyday}\n\n\b\nExit codes:\n{boundary.exit_code_lines()}"
 
 
 @click.group(

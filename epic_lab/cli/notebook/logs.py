@@ -9,7 +9,7 @@ import click
 from epic_lab import notebook_watch
 from epic_lab.cli import options
 from epic_lab.cli import wording as words
-from epic_lab.cli.notebook import life
+from epic_lab.cli.notebook import life, wording
 from epic_lab.cli.output import Output
 from epic_lab.notebook_watch import Heard
 from epic_lab.printable import printable_lines
@@ -49,14 +49,7 @@ def show(name: str, *, follow: bool, start: int, as_json: bool) -> None:
     if not follow:
         heard = notebook_watch.console(notebooks, machine, start=start)
         _note_hole(output, heard)
-        document = {
-            "command": "logs",
-            "name": machine.name,
-            "text": heard.text,
-            "next": heard.next,
-            "missed_bytes": heard.missed_bytes,
-        }
-        output.result([heard.text.rstrip("\n")] if heard.text else [], document)
+        output.result([heard.text.rstrip("\n")] if heard.text else [], wording.console_document(machine.name, heard))
         if not as_json:
             output.note(f"to go on from here: epic-notebook logs {name} --start {heard.next}")
         return

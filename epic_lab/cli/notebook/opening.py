@@ -8,9 +8,9 @@ from epic_lab.cli import options
 from epic_lab.cli.notebook import life, wording
 from epic_lab.config import PROXY_DOMAIN
 from epic_lab.errors import LabError, LabErrorKind
-from epic_lab.machines.machine import State
+from epic_lab.machines.machine import Machine, State
 from epic_lab.machines.states import Refuse, Verb, decide
-from epic_lab.notebook import wrong_state
+from epic_lab.notebook import Notebooks, wrong_state
 
 JUPYTER_PORT = 8888
 
@@ -40,7 +40,16 @@ def command(name: str, *, only_print: bool, as_json: bool) -> None:
         )
     if machine.state is not State.RUNNING:
         output.note(f"{machine.name} is {machine.state.said}; `epic-notebook wait {machine.name}` says when it answers")
-    document = {"command": "open", "machine": wording.machine_document(notebooks, machine), "url": url}
-    output.result([url], document)
+    output.result([url], document(notebooks, machine, url))
     if not only_print and not as_json and click.launch(url) != 0:
         output.note("no browser could be opened; the address is above")
+
+
+def document(notebooks: Notebooks, machine: Machine, url: str) -> dict[str, object]:
+    """Return the address as JSON says it."""
+    return {
+        "command": "open",
+        "project": notebooks.cloud.project,
+        "machine": wording.machine_document(notebooks, machine),
+        "url": url,
+    }

@@ -46,14 +46,8 @@ def command(name: str, *, machine_type: str | None, disk_gb: int | None, restart
         if machine_type is not None and machine_type != machine.machine_type:
             _retype(notebooks, machine, machine_type, restart=restart, tell=tell)
         now = notebooks.find(machine.name)
-    document = {
-        "command": "resize",
-        "project": notebooks.cloud.project,
-        "machine": wording.machine_document(notebooks, now),
-        "before": {"machine_type": machine.machine_type, "disk_gb": _disk_gb(machine)},
-        "elapsed_seconds": round(time.monotonic() - began, 1),
-    }
-    output.result(lines(machine, now), document)
+    elapsed_seconds = time.monotonic() - began
+    output.result(lines(machine, now), document(notebooks, machine, now, elapsed_seconds=elapsed_seconds))
 
 
 def lines(before: Machine, now: Machine) -> list[str]:
@@ -68,6 +62,17 @@ def lines(before: Machine, now: Machine) -> list[str]:
         f"{now.name}  {', '.join(changes) or 'has that size already; nothing to do'}; it is {now.state.said}",
         f"  {price}",
     ]
+
+
+def document(notebooks: Notebooks, before: Machine, now: Machine, *, elapsed_seconds: float) -> dict[str, object]:
+    """Return what has changed as JSON says it."""
+    return {
+        "command": "resize",
+        "project": notebooks.cloud.project,
+        "machine": wording.machine_document(notebooks, now),
+        "before": {"machine_type": before.machine_type, "disk_gb": _disk_gb(before)},
+        "elapsed_seconds": round(elapsed_seconds, 1),
+    }
 
 
 def _retype(notebooks: Notebooks, machine: Machine, machine_type: str, *, restart: bool, tell: StageListener) -> None:

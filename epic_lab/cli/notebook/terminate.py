@@ -12,7 +12,7 @@ from epic_lab.cli.notebook.stages import stages_on
 from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.machines.machine import Machine
 from epic_lab.machines.states import Verb
-from epic_lab.notebook import Notebooks
+from epic_lab.notebook import Changed, Notebooks
 
 
 @click.command(epilog=options.examples("epic-notebook terminate gpu", "epic-notebook terminate gpu --yes"))
@@ -31,7 +31,12 @@ def command(name: str, *, yes: bool, as_json: bool) -> None:
     hint = f"It may be under way: `epic-notebook status {machine.name}`."
     with life.left_going(machine.name, hint), stages_on(output) as tell:
         changed = notebooks.change(Verb.TERMINATE, machine, tell=tell)
-    output.result(wording.changed_lines(changed), wording.changed_document("terminate", notebooks, changed))
+    output.result(wording.changed_lines(changed), document(notebooks, changed))
+
+
+def document(notebooks: Notebooks, changed: Changed) -> dict[str, object]:
+    """Return what was done as JSON says it."""
+    return wording.changed_document("terminate", notebooks, changed)
 
 
 def _confirm(notebooks: Notebooks, machine: Machine, *, can_ask: bool) -> None:

@@ -16,6 +16,7 @@ from epic_lab.machines.prices import Price
 
 if TYPE_CHECKING:
     from epic_lab.notebook import Changed, Notebooks
+    from epic_lab.notebook_watch import Heard
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _TEN_CENTS = 0.1
@@ -130,6 +131,17 @@ def machine_document(notebooks: Notebooks, machine: Machine) -> dict[str, object
         "url": notebooks.url(machine.name),
         "labels": dict(machine.labels),
         "price": price_document(prices.of_machine(machine), machine.state),
+    }
+
+
+def console_document(name: str, heard: Heard) -> dict[str, object]:
+    """Return what a machine wrote to its console as JSON says it."""
+    return {
+        "command": "logs",
+        "name": name,
+        "text": heard.text,
+        "next": heard.next,
+        "missed_bytes": heard.missed_bytes,
     }
 
 

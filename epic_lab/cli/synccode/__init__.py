@@ -37,11 +37,10 @@ COMMANDS = {
 
 
 def _epilog() -> str:
-    codes = "\n".join(f"  {int(code):>3}  {meaning}" for code, meaning in boundary.EXIT_CODE_MEANINGS.items())
     everyday = (
         "  laptop$ epic-synccode upload\n  vm$     epic-synccode download   (a kernel's start does this by itself)"
     )
-    return f"\b\nEvery day:\n{everyday}\n\n\b\nExit codes:\n{codes}"
+    return f"\b\nEvery day:\n{everyday}\n\n\b\nExit codes:\n{boundary.exit_code_lines()}"
 
 
 @click.group(

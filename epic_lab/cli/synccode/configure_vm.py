@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from epic_lab.cli import options
+from epic_lab.cli import options, wording
 from epic_lab.cli.output import Output
 from epic_lab.config import BASE_URL, USERNAME, Store, base_url_fault
 from epic_lab.lab import Lab
-from epic_lab.vm_configuration import Written, configure_vm
+from epic_lab.vm_configuration import configure_vm
 from synccore import keys
 from synccore.errors import InvalidInputError
 
@@ -59,11 +59,4 @@ def command(base_url: str, username: str, *, as_json: bool) -> None:
         "created": written.created,
         "changed": list(written.changed),
     }
-    Output.of(lab, as_json=as_json).result(lines(written), document)
-
-
-def lines(written: Written) -> list[str]:
-    """Word what became of the file."""
-    if not written.changed:
-        return [f"{written.path} says so already"]
-    return [f"{written.path} {'created' if written.created else 'changed'}: {', '.join(written.changed)}"]
+    Output.of(lab, as_json=as_json).result(wording.written(written), document)

@@ -9,6 +9,7 @@ import click
 
 from epic_lab import synccode
 from epic_lab.cli import options, wording
+from epic_lab.cli.completion import complete_repos
 from epic_lab.cli.output import Output, run_document
 from epic_lab.config import REPOS
 from epic_lab.errors import LabError, LabErrorKind
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=options.examples("epic-synccode delete alpha", "epic-synccode delete alpha --yes"))
-@click.argument("repo", metavar="REPO")
+@click.argument("repo", metavar="REPO", shell_complete=complete_repos)
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 @options.json_option
 def command(repo: str, *, yes: bool, as_json: bool) -> None:

@@ -8,6 +8,7 @@ import click
 
 from epic_lab import synccode
 from epic_lab.cli import options, wording
+from epic_lab.cli.completion import complete_repos
 from epic_lab.cli.output import Output, run_document
 from epic_lab.cli.progress import progress_on
 from epic_lab.lab import Lab
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
         "epic-synccode up alpha --json",
     )
 )
-@click.argument("repos", nargs=-1, metavar="[REPO[,REPO]...]...", callback=options.repo_names)
+@click.argument(
+    "repos", nargs=-1, metavar="[REPO[,REPO]...]...", callback=options.repo_names, shell_complete=complete_repos
+)
 @click.option("--force", is_flag=True, help="Upload although another machine did since, or most files are gone.")
 @click.option(
     "--repair", is_flag=True, help="Store everything anew, changed or not: the remedy for damage in the store."

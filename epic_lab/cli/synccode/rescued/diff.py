@@ -9,6 +9,7 @@ import click
 
 from epic_lab import rescued
 from epic_lab.cli import options, wording
+from epic_lab.cli.completion import complete_paths
 from epic_lab.cli.output import Output
 from epic_lab.cli.synccode.rescued import content_document, edit_document, quoted, what
 from epic_lab.lab import Lab
@@ -24,7 +25,7 @@ MAX_LISTED = 100
         "epic-synccode rescued diff", "epic-synccode rescued diff 3f2a91c", "epic-synccode rescued diff alpha/model.py"
     )
 )
-@click.argument("names", nargs=-1, metavar="[ID|PATH]...")
+@click.argument("names", nargs=-1, metavar="[ID|PATH]...", shell_complete=complete_paths)
 @options.json_option
 @click.pass_obj
 def command(wants_json: bool, names: tuple[str, ...], *, as_json: bool) -> None:  # noqa: FBT001 - click hands it over by place

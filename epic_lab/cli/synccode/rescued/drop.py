@@ -11,6 +11,7 @@ import click
 
 from epic_lab import rescued
 from epic_lab.cli import options, wording
+from epic_lab.cli.completion import complete_paths
 from epic_lab.cli.output import Output
 from epic_lab.cli.synccode import rescued as listing
 from epic_lab.errors import LabError, LabErrorKind
@@ -40,7 +41,7 @@ def _seconds(_context: click.Context, _option: click.Parameter, value: str | Non
         "epic-synccode rescued drop --all --older-than 30d --yes",
     )
 )
-@click.argument("names", nargs=-1, metavar="[ID|PATH]...")
+@click.argument("names", nargs=-1, metavar="[ID|PATH]...", shell_complete=complete_paths)
 @click.option("--all", "is_all", is_flag=True, help="Remove everything that was saved.")
 @click.option("--older-than", callback=_seconds, metavar="AGE", help="Only what was saved longer ago: 12h, 30d, 8w.")
 @click.option("--yes", is_flag=True, help="Do not ask first.")

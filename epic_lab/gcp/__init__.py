@@ -1,0 +1,1 @@
+"""Google's control APIs: what the lab asks of them beside storage."""
