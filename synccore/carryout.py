@@ -1,5 +1,7 @@
 """Carrying out plans: fetch what the trees lack, check it, and write it.
 
+What only moved is not fetched: it stands here already, at a path that is about to be removed.
+
 Invariant: nothing in a tree is touched before the first of its contents has arrived, and no content is written that was not
 compared with its digest.
 """
@@ -22,12 +24,12 @@ from synccore.head import RepoHead
 from synccore.journal import Change, Known
 from synccore.manifest import Chunk, Entry, FileKind, chunks_of
 from synccore.places import Block, InlineBlock, Place, StoredBlock
-from synccore.plan import Plan
+from synccore.plan import Plan, moved_from
 from synccore.progress import Progress, ProgressListener
 from synccore.pullreport import Saved
 from synccore.repository import ObjectReader
 from synccore.treepath import TreePath
-from synccore.worktree.at_hand import chunks_at_hand, open_at_hand
+from synccore.worktree.at_hand import chunks_at_hand, content_at_hand, open_at_hand
 from synccore.worktree.large_file import LargeFile
 from synccore.worktree.machine import MachineMemory
 from synccore.worktree.outcome import Effect, Outcome
@@ -104,10 +106,12 @@ class _Run:
         self._has_begun = False
         self._large: dict[TreePath, tuple[LargeFile, set[int]]] = {}
         self._at_hand: dict[TreePath, list[tuple[Block, _Want, int]]] = {}
+        self._moved: list[tuple[Block, _Want, TreePath]] = []
         self.late: list[tuple[Block, _Want]] = []
 
     def wants(self) -> Iterator[tuple[Block, _Want]]:
         """Yield each chunk that has to be fetched, with the block it is in; what is at hand is remembered."""
+        moved = moved_from(self.task.plan) if not self.task.is_fresh else {}
         for path, entry in self.task.plan.writes.items():
             here: dict[Digest, int] = {}
             if entry.chunks and not self.task.is_fresh:
@@ -116,7 +120,9 @@ class _Run:
             for chunk in chunks_of(entry):
                 block, offset = self.task.places[chunk.digest]
                 want = _Want(self, path, entry, chunk, offset=offset, position=position)
-                if chunk.digest in here:
+                if path in moved:
+                    self._moved.append((block, want, moved[path]))
+                elif chunk.digest in here:
                     self._at_hand.setdefault(path, []).append((block, want, here[chunk.digest]))
                 else:
                     yield block, want
@@ -127,6 +133,13 @@ class _Run:
         if self._has_begun:
             return
         self._has_begun = True
+        for block, want, source in self._moved:
+            # Before anything is removed, this among it.
+            data = content_at_hand(self.task.root, source, want.entry.size_bytes)
+            if digest_of(data) == want.entry.digest:
+                self.take(want, data)
+            else:
+                self.late.append((block, want))
         for path in self.task.plan.removes:
             self.done.note(path, self._writer.remove(path))
         for path, entry in self.task.plan.writes.items():
@@ -144,7 +157,7 @@ class _Run:
         self._put(want, data)
 
     def end(self) -> None:
-        """Write the large files of which everything is at hand; what turns out not to be is in `late` afterwards."""
+        """Write what of large files is at hand; what turns out not to be is in `late` afterwards."""
         self.begin()
         for path, wants in list(self._at_hand.items()):
             self._start(path, wants[0][1].entry)

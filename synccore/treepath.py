@@ -81,6 +81,17 @@ class TreePath(str):
         return self.rpartition("/")[0]
 
 
+def directories_above(paths: Iterable[str]) -> set[str]:
+    """Return every directory that *paths* lie in, except the root."""
+    directories: set[str] = set()
+    for directory in {path.rpartition("/")[0] for path in paths}:
+        above = directory
+        while above and above not in directories:
+            directories.add(above)
+            above = above.rpartition("/")[0]
+    return directories
+
+
 def _surely_fine(texts: list[str]) -> bool:
     """Tell quickly whether all of *texts* are paths; ``False`` means that a closer look is needed."""
     joined = "\0" + "\0".join(texts) + "\0"
