@@ -34,8 +34,10 @@ bench: $(READY)  ## measure everything beside other tools, in about 45 minutes, 
 	@$(BIN)/python -m benchmarks set-up
 	@$(BIN)/python -m benchmarks suite --scale $(SCALE)
 	@$(BIN)/python -m benchmarks kernel
+	@$(BIN)/python -m benchmarks everyday
 	@$(BIN)/python -m benchmarks growth
 	@$(BIN)/python -m benchmarks parts
+	@$(BIN)/python -m benchmarks network
 	@$(BIN)/python -m benchmarks cost
 	@$(BIN)/python -m benchmarks report
 

@@ -54,6 +54,32 @@ def main(arguments: list[str] | None = None) -> int:
     everything.add_argument("--folder", type=Path, default=WORKING, help="where the tools work (%(default)s)")
     everything.set_defaults(act=_suite)
 
+    _add_measurements(commands)
+
+    quick = commands.add_parser("quick", help="one small tree, in under a minute, and counts that may not grow")
+    quick.add_argument("--folder", type=Path, default=WORKING, help="where the tools work (%(default)s)")
+    quick.set_defaults(act=_quick)
+
+    parts = commands.add_parser("parts", help="measure the steps of a synchronisation one by one, by pytest-benchmark")
+    parts.set_defaults(act=_parts)
+
+    cost = commands.add_parser("cost", help="count a person's day and write docs/cost-of-storage.md")
+    cost.add_argument("--tree", default="3000", help="what each person has (%(default)s)")
+    cost.add_argument("--docs", type=Path, default=ROOT / "docs", help="where to (%(default)s)")
+    cost.add_argument("--folder", type=Path, default=WORKING, help="where it happens (%(default)s)")
+    cost.set_defaults(act=_cost)
+
+    report = commands.add_parser("report", help="write docs/benchmarks.md from the figures")
+    report.add_argument("--docs", type=Path, default=ROOT / "docs", help="where to (%(default)s)")
+    report.set_defaults(act=_report)
+
+    chosen = parser.parse_args(arguments)
+    chosen.cache.mkdir(parents=True, exist_ok=True)
+    code: int = chosen.act(chosen)
+    return code
+
+
+def _add_measurements(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     kernel = commands.add_parser("kernel", help="measure what the hook adds to a kernel's start")
     kernel.add_argument("--tree", default="3000", help="of which each of three repositories is a copy (%(default)s)")
     kernel.add_argument("--large", type=int, default=100_000, help="files of the large repository (%(default)s)")
@@ -69,21 +95,15 @@ def main(arguments: list[str] | None = None) -> int:
     growth.add_argument("--folder", type=Path, default=WORKING, help="where it happens (%(default)s)")
     growth.set_defaults(act=_growth)
 
-    quick = commands.add_parser("quick", help="one small tree, in under a minute, and counts that may not grow")
-    quick.add_argument("--folder", type=Path, default=WORKING, help="where the tools work (%(default)s)")
-    quick.set_defaults(act=_quick)
+    everyday = commands.add_parser("everyday", help="measure ours on a very large tree, and the start of commands")
+    everyday.add_argument("--files", type=int, default=100_000, help="of the tree (%(default)s)")
+    everyday.add_argument("--times", type=int, default=5, help="of each command (%(default)s)")
+    everyday.add_argument("--folder", type=Path, default=WORKING, help="where it happens (%(default)s)")
+    everyday.set_defaults(act=_everyday)
 
-    parts = commands.add_parser("parts", help="measure the steps of a synchronisation one by one, by pytest-benchmark")
-    parts.set_defaults(act=_parts)
-
-    report = commands.add_parser("report", help="write docs/benchmarks.md from the figures")
-    report.add_argument("--docs", type=Path, default=ROOT / "docs", help="where to (%(default)s)")
-    report.set_defaults(act=_report)
-
-    chosen = parser.parse_args(arguments)
-    chosen.cache.mkdir(parents=True, exist_ok=True)
-    code: int = chosen.act(chosen)
-    return code
+    network = commands.add_parser("network", help="measure the network and the bucket themselves")
+    network.add_argument("--folder", type=Path, default=WORKING, help="where it happens (%(default)s)")
+    network.set_defaults(act=_network)
 
 
 def _words(text: str) -> list[str]:
@@ -160,7 +180,9 @@ def _suite(chosen: argparse.Namespace) -> int:
         tree = make_tree(cell.tree, chosen.cache)
         tools = [TOOLS[it] for it in cell.tools]
         limits = cell.limits(chosen.scale)
-        found = runner.run(tree, cell.rtt_ms, tools, limits=limits, folder=chosen.folder, cache=chosen.cache, say=say)
+        folder = Path(tempfile.gettempdir()) if cell.on_disk else chosen.folder
+        found = runner.run(tree, cell.rtt_ms, tools, limits=limits, folder=folder, cache=chosen.cache, say=say)
+        found.on_disk = cell.on_disk
         print_table(console, found)
         found.save(chosen.results)
     return 0
@@ -227,6 +249,35 @@ def _parts(chosen: argparse.Namespace) -> int:
             }
             results.save_json(chosen.results / "parts.json", content)
     return code
+
+
+def _everyday(chosen: argparse.Namespace) -> int:
+    from benchmarks import everyday
+
+    content = everyday.measure(files=chosen.files, times=chosen.times, folder=chosen.folder)
+    results.save_json(chosen.results / "everyday.json", content)
+    print("\n".join(everyday.section(content)))
+    return 0
+
+
+def _network(chosen: argparse.Namespace) -> int:
+    from benchmarks import network_check
+
+    content = network_check.measure(rtts_ms=(0, 20, 60), times=5, folder=chosen.folder)
+    results.save_json(chosen.results / "network.json", content)
+    print("\n".join(network_check.section(content)))
+    return 0
+
+
+def _cost(chosen: argparse.Namespace) -> int:
+    from benchmarks import cost
+
+    content = cost.measure(make_tree(chosen.tree, chosen.cache), chosen.folder)
+    results.save_json(chosen.results / "cost.json", content)
+    page = chosen.docs / "cost-of-storage.md"
+    page.write_text(cost.page(content), encoding="utf-8")
+    print(page)
+    return 0
 
 
 def _report(chosen: argparse.Namespace) -> int:

@@ -14,8 +14,19 @@ _LEFT, _RIGHT, _TOP, _BOTTOM, _ROW, _WIDTH = 210, 20, 58, 34, 24, 860
 _FONT = 'font-family="sans-serif" font-size="12"'
 
 
-def dots(title: str, rows: Sequence[str], series: Mapping[str, Sequence[float | None]], unit: str = "seconds") -> str:
-    """Draw a row of dots for each of *rows*, one dot of each of *series*, on a logarithmic scale."""
+def dots(
+    title: str,
+    rows: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    *,
+    unit: str = "seconds",
+    places: Mapping[str, int] | None = None,
+) -> str:
+    """Draw a row of dots for each of *rows*, one dot of each of *series*, on a logarithmic scale.
+
+    *places* says which colour and shape a series has, so that they are the same in several charts.
+    """
+    place_of = places or {name: place for place, name in enumerate(series)}
     values = [it for points in series.values() for it in points if it]
     if not values:
         return ""
@@ -25,22 +36,22 @@ def dots(title: str, rows: Sequence[str], series: Mapping[str, Sequence[float | 
     def across(value: float) -> float:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * math.log(value / low) / math.log(high / low)
 
-    body = _frame(title, list(series), height)
+    body = _frame(title, {name: place_of[name] for name in series}, height)
     value = low
     while value <= high * 1.001:
         x = across(value)
         body.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{height - _BOTTOM}" stroke="#ddd"/>')
         body.append(f'<text x="{x:.1f}" y="{height - 16}" text-anchor="middle" fill="#555">{value:g}</text>')
         value *= 10
-    body.append(f'<text x="{_LEFT - 8}" y="{height - 16}" text-anchor="end" fill="#555">{escape(unit)}</text>')
+    body.append(f'<text x="{_LEFT - 24}" y="{height - 16}" text-anchor="end" fill="#555">{escape(unit)}</text>')
     for number, row in enumerate(rows):
         y = _TOP + _ROW * (number + 0.5)
         body.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(row)}</text>')
         body.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#f0f0f0"/>')
-        for place, points in enumerate(series.values()):
+        for name, points in series.items():
             point = points[number]
             if point:
-                body.append(_mark(place, across(point), y))
+                body.append(_mark(place_of[name], across(point), y))
     return _document(body, height)
 
 
@@ -61,7 +72,7 @@ def lines(
     def up(value: float) -> float:
         return height - 46 - (height - 46 - _TOP) * math.log(value / y_low) / math.log(y_high / y_low)
 
-    body = _frame(title, list(series), height)
+    body = _frame(title, {name: place for place, name in enumerate(series)}, height)
     for value in _ticks(x_low, x_high):
         x = across(value)
         body.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{height - 46}" stroke="#eee"/>')
@@ -82,11 +93,11 @@ def lines(
     return _document(body, height)
 
 
-def _frame(title: str, names: Sequence[str], height: int) -> list[str]:
+def _frame(title: str, names: Mapping[str, int], height: int) -> list[str]:
     body = [f'<rect width="{_WIDTH}" height="{height}" fill="white"/>']
     body.append(f'<text x="10" y="20" font-size="14" font-weight="bold">{escape(title)}</text>')
     x = 20.0
-    for place, name in enumerate(names):
+    for name, place in names.items():
         body.append(_mark(place, x, 38))
         body.append(f'<text x="{x + 9:.0f}" y="42">{escape(name)}</text>')
         x += 30 + 7 * len(name)

@@ -85,7 +85,8 @@ class Network:
     Attributes:
         certificates: of the run.
         rtt_seconds: of connections made from now on.
-        http: address of the bucket without TLS, beyond the network.
+        past: address of the bucket without TLS, past the network.
+        http: without TLS, beyond the network.
         https: with TLS.
         google: with TLS, at port 443 of an address of its own, for a tool that cannot be told another; ``None`` where this
             user may not listen there.
@@ -101,6 +102,7 @@ class Network:
         self.git_folder.mkdir(exist_ok=True)
         files = ("--certificate", str(self.certificates.server), "--repositories", str(self.git_folder))
         self._server = _Process("benchmarks.object_server", *files)
+        self.past: str = self._server.first["http"]
         secure = self._server.first["https"]
         routes = [f"127.0.0.1:0={self._server.first[it]}" for it in ("http", "https", "git")]
         self.google: str | None = None

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import charts, growth, kernel_start, tables
+from benchmarks import charts, everyday, growth, kernel_start, network_check, tables
 from benchmarks.results import DOWN, UP, Results, load_all
 from benchmarks.steps import EDIT, FIRST, SAME
+from benchmarks.tools import TOOLS
 
 _HEAD = """# Benchmarks
 
@@ -54,8 +55,10 @@ def write_report(results: Path, docs: Path) -> Path:
     for found in every:
         parts += _tree_section(found, plots)
     sections: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+        "everyday": everyday.section,
         "kernel": kernel_start.section,
         "growth": growth.section,
+        "network": network_check.section,
         "parts": _parts_section,
     }
     for name, section in sections.items():
@@ -98,13 +101,13 @@ def _summary(every: Sequence[Results]) -> list[str]:
             mine = tables.measure_of(found.tools["ours"], step, direction) if "ours" in found.tools else None
             theirs = tables.measure_of(found.tools["gsutil"], step, direction) if "gsutil" in found.tools else None
             cells.append(tables.time_cell(mine) + _against(mine, theirs))
-        rows.append((f"{found.files:,} files, {found.rtt_ms} ms", *cells))
+        rows.append((found.title, *cells))
         for step, direction in tables.columns(found):
             best = tables.best_other(found, step, direction)
             mine = tables.measure_of(found.tools["ours"], step, direction) if "ours" in found.tools else None
             if best and mine and mine.median_seconds and best[1] < mine.median_seconds:
                 lost.append(
-                    f"* {found.files:,} files, {found.rtt_ms} ms, {step.title}, {direction}: {best[0]} "
+                    f"* {found.title}; {step.title}, {direction}: {best[0]} "
                     f"{tables.seconds(best[1])} s, ours {tables.seconds(mine.median_seconds)} s"
                 )
     header = (
@@ -133,9 +136,9 @@ def _against(mine: Any, theirs: Any) -> str:
 
 
 def _tree_section(found: Results, plots: Path) -> list[str]:
-    present = {name: tool for name, tool in found.tools.items() if not tool.absent}
+    present = {name: found.tools[name] for name in TOOLS if name in found.tools and not found.tools[name].absent}
     steps = tables.columns(found)
-    lines = [f"## {found.files:,} files, {found.size_bytes / 1e6:,.0f} MB, round trip {found.rtt_ms} ms", ""]
+    lines = [f"## {found.title}", ""]
     rows = [
         (
             f"{step.title}, {direction}",
@@ -145,9 +148,9 @@ def _tree_section(found: Results, plots: Path) -> list[str]:
         for step, direction in steps
     ]
     lines += tables.markdown(("seconds (runs)", *present, "best other / ours"), rows)
-    plot = plots / f"tree-{found.tree}-rtt-{found.rtt_ms}.svg"
+    plot = plots / f"{found.name}.svg"
     drawn = charts.dots(
-        f"{found.files:,} files, round trip {found.rtt_ms} ms: seconds of whole commands",
+        f"{found.title}: seconds of whole commands",
         [f"{step.title}, {direction}" for step, direction in steps],
         {
             name: [
@@ -156,6 +159,7 @@ def _tree_section(found: Results, plots: Path) -> list[str]:
             ]
             for name, tool in present.items()
         },
+        places={name: place for place, name in enumerate(TOOLS)},
     )
     plot.write_text(drawn, encoding="utf-8")
     lines += [f"![seconds of each tool](benchmarks/{plot.name})", ""]
@@ -167,6 +171,15 @@ def _tree_section(found: Results, plots: Path) -> list[str]:
         for step, direction in steps
     ]
     lines += ["<details><summary>Requests / connections / bytes over the network</summary>", ""]
+    lines += [*tables.markdown(("", *present), rows), "</details>", ""]
+    rows = [
+        (
+            f"{step.title}, {direction}",
+            *[tables.processor_cell(tables.measure_of(tool, step, direction)) for tool in present.values()],
+        )
+        for step, direction in steps
+    ]
+    lines += ["<details><summary>Seconds of processor: the tool's own / bucket and network for it</summary>", ""]
     lines += [*tables.markdown(("", *present), rows), "</details>", ""]
     lines += [f"`{name}` is absent: {tool.absent.splitlines()[0]}" for name, tool in found.tools.items() if tool.absent]
     return [*lines, ""]

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from benchmarks.trees import Tree
+from benchmarks.trees import NOTEBOOK, Tree
 
 FOLDER = Path(__file__).resolve().parent / "results"
 UP, DOWN = "up", "down"
@@ -90,13 +90,25 @@ class Results:
     size_bytes: int
     source: str
     rtt_ms: int
+    on_disk: bool = False
     machine: dict[str, str] = field(default_factory=dict)
     tools: dict[str, ToolResult] = field(default_factory=dict)
 
     @property
+    def name(self) -> str:
+        """The names of file and plot, without what they end in."""
+        return f"tree-{self.tree}-rtt-{self.rtt_ms}{'-disk' * self.on_disk}"
+
+    @property
+    def title(self) -> str:
+        """What was measured, in words."""
+        tree = "100 MB notebook" if self.tree == NOTEBOOK else f"{self.files:,} files, {self.size_bytes / 1e6:,.0f} MB"
+        return f"{tree}, round trip {self.rtt_ms} ms{', on a disk' * self.on_disk}"
+
+    @property
     def file_name(self) -> str:
         """Where they are kept, below `FOLDER`."""
-        return f"tree-{self.tree}-rtt-{self.rtt_ms}.json"
+        return f"{self.name}.json"
 
     def save(self, folder: Path) -> None:
         """Keep them, beside those of other tools that are there."""
@@ -140,7 +152,8 @@ def load(file: Path) -> Results:
 
 def load_all(folder: Path) -> list[Results]:
     """Read whatever there is, small trees first."""
-    return sorted((load(it) for it in folder.glob("tree-*.json")), key=lambda it: (len(it.tree), it.tree, it.rtt_ms))
+    every = (load(it) for it in folder.glob("tree-*.json"))
+    return sorted(every, key=lambda it: (it.tree == NOTEBOOK, it.on_disk, it.files, it.rtt_ms))
 
 
 def machine(folder_of_run: Path) -> dict[str, str]:

@@ -38,7 +38,6 @@ class _FailedError(Exception):
 
 
 _LINES_SHOWN = 10
-_SETTLED_SECONDS = 2.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +49,14 @@ class Limits:
         everyday: how often what people do all day happens in a round.
         budget_seconds: a tool that has taken so long on a tree gets no further round; it always gets one.
         patience_seconds: a command that takes longer is ended, and its tool gets no further step.
+        settled_seconds: from the making of a tree to the first look at it.
     """
 
     rounds: int = 5
     everyday: int = 1
     budget_seconds: float = 60.0
     patience_seconds: float = 900.0
+    settled_seconds: float = 2.1
 
 
 def run(
@@ -117,7 +118,7 @@ class _Round:
             tool.set_up(site)
             # A tree that somebody works on is older than the look at it; one as new as that must be read again, by any tool
             # that is careful.
-            time.sleep(_SETTLED_SECONDS)
+            time.sleep(self._limits.settled_seconds)
             steps = round_of(site.tree.name, self._limits.everyday)
             for number, step in enumerate(steps[:1] if tool.only_first else steps):
                 step.change(site.source, number)

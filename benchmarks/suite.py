@@ -23,6 +23,7 @@ class Cell:
     Attributes:
         budget_seconds: after which a tool gets no further round, before scaling.
         patience_seconds: after which a command is ended.
+        on_disk: whether the tools work on whatever disk there is, instead of in memory.
     """
 
     tree: str
@@ -31,6 +32,7 @@ class Cell:
     budget_seconds: float
     everyday: int = 1
     patience_seconds: float = 120.0
+    on_disk: bool = False
 
     def limits(self, scale: float) -> Limits:
         """Return the limits with budgets *scale* times as long."""
@@ -53,5 +55,6 @@ CELLS = (
     Cell(tree="30000", rtt_ms=20, tools=_EVERYBODY, budget_seconds=90, everyday=2, patience_seconds=150),
     Cell(tree="30000", rtt_ms=0, tools=_FAST, budget_seconds=30),
     Cell(tree="30000", rtt_ms=60, tools=_FAST, budget_seconds=30),
+    Cell(tree="30000", rtt_ms=0, tools=("ours", "tar-zstd"), budget_seconds=30, on_disk=True),
     Cell(tree=NOTEBOOK, rtt_ms=20, tools=_EVERYBODY, budget_seconds=20, everyday=2),
 )

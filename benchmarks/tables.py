@@ -5,6 +5,7 @@ Invariant: the same cells everywhere, on a terminal and in the documentation.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from benchmarks.results import DOWN, UP, Measure, Results, ToolResult
@@ -60,6 +61,14 @@ def traffic_cell(measure: Measure | None) -> str:
         return ""
     sent = size(measure.median("bytes_up") + measure.median("bytes_down"))
     return f"{measure.median('requests')} / {measure.median('connections')} / {sent}"
+
+
+def processor_cell(measure: Measure | None) -> str:
+    """Return the processor time of a tool's processes, and of what served them."""
+    if measure is None or not measure.times:
+        return ""
+    own, served = statistics.median(measure.cpu_seconds or [0]), statistics.median(measure.served_seconds or [0])
+    return f"{seconds(own)} / {seconds(served)}"
 
 
 def measure_of(tool: ToolResult, step: Step, direction: str) -> Measure | None:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -129,38 +129,55 @@ def _commit(tree: Path) -> None:
 
 
 def _write_packages(tree: Path, wanted: int, cache: Path) -> str:
-    source = "pinned packages"
-    members = _wheel_members(cache)
-    if members is None:
-        source, members = "the packages installed here, replicated", _installed_members()
+    try:
+        _write_files(tree, wanted, _pinned_members(cache))
+    except _UnavailableError:
+        shutil.rmtree(tree)
+        _write_files(tree, wanted, _installed_members())
+        return "the packages installed here, replicated"
+    return "pinned packages"
+
+
+def _write_files(tree: Path, wanted: int, members: Iterable[tuple[str, bytes]]) -> None:
     left = wanted
     for path, content in members:
-        if left == 0:
-            break
         file = tree / path
         if file.exists():
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
         left -= 1
-    if left:
-        raise SystemExit(f"the packages have {wanted - left} files, fewer than {wanted}")
-    return source
+        if left == 0:
+            return
+    raise SystemExit(f"the packages have {wanted - left} files, fewer than {wanted}")
 
 
-def _wheel_members(cache: Path) -> Iterator[tuple[str, bytes]] | None:
-    """Return path and content of each file of the pinned wheels, or ``None`` where those cannot be had."""
+class _UnavailableError(Exception):
+    """A package cannot be had."""
+
+
+def _pinned_members(cache: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield path and content of each file of the pinned packages, which are fetched as far as they are needed.
+
+    Raises:
+        _UnavailableError: one of them cannot be.
+    """
     wheels = cache / "wheels"
     wheels.mkdir(parents=True, exist_ok=True)
-    fetched = {_canonical(it.name): it for it in wheels.glob("*.whl")}
-    missing = [it for it in _PINNED if _canonical(it) not in fetched]
-    if missing:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        words = [*pip, "--only-binary", ":all:", *_PLATFORM, "--dest", str(wheels), *missing]
-        if subprocess.run(words, check=False, capture_output=True).returncode != 0:
-            return None
-        fetched = {_canonical(it.name): it for it in wheels.glob("*.whl")}
-    return _in_wheels([fetched[_canonical(it)] for it in _PINNED])
+    for requirement in _PINNED:
+        wheel = _fetched(requirement, wheels)
+        if wheel is None:
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            words = [*pip, "--only-binary", ":all:", *_PLATFORM, "--dest", str(wheels), requirement]
+            subprocess.run(words, check=False, capture_output=True)
+            wheel = _fetched(requirement, wheels)
+        if wheel is None:
+            raise _UnavailableError
+        yield from _in_wheel(wheel)
+
+
+def _fetched(requirement: str, wheels: Path) -> Path | None:
+    return next((it for it in wheels.glob("*.whl") if _canonical(it.name) == _canonical(requirement)), None)
 
 
 def _canonical(text: str) -> str:
@@ -169,12 +186,11 @@ def _canonical(text: str) -> str:
     return f"{name.replace('_', '-').lower()}=={version}"
 
 
-def _in_wheels(wheels: list[Path]) -> Iterator[tuple[str, bytes]]:
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            for member in sorted(archive.namelist()):
-                if not member.endswith("/") and _is_wanted(PurePosixPath(member)):
-                    yield member, archive.read(member)
+def _in_wheel(wheel: Path) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(wheel) as archive:
+        for member in sorted(archive.namelist()):
+            if not member.endswith("/") and _is_wanted(PurePosixPath(member)):
+                yield member, archive.read(member)
 
 
 def _installed_members() -> Iterator[tuple[str, bytes]]:

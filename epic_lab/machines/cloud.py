@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from epic_lab.errors import LabError, LabErrorKind
+from epic_lab.machines import compute_library
 from epic_lab.machines import refusal as refusals
 from epic_lab.machines.explain import Attempt, explain
 from epic_lab.machines.machine import Machine, of_instance
@@ -105,7 +106,7 @@ class Cloud:
 
     def machine(self, zone: str, name: str) -> Machine | None:
         """Return the machine *name* of *zone*, or ``None`` where there is none."""
-        api = _api()
+        api = compute_library.messages()
         request = api.GetInstanceRequest(project=self.project, zone=zone, instance=name)
         attempt = self._attempt(f"looking at {name}", name)
         try:
@@ -118,7 +119,7 @@ class Cloud:
 
     def machines(self) -> Listed:
         """Return all machines of the project, whoever made them, in the order of their zones."""
-        api = _api()
+        api = compute_library.messages()
         # The service's filter for a tag is documented for nothing but a whole list of tags, so the caller sifts.
         request = api.AggregatedListInstancesRequest(project=self.project, max_results=_PAGE)
         client = self._client("InstancesClient")
@@ -136,7 +137,7 @@ class Cloud:
 
     def console(self, zone: str, name: str, start: int) -> Part:
         """Return what *name* has written to its console since the position *start*, or since the oldest that is kept."""
-        api = _api()
+        api = compute_library.messages()
         request = api.GetSerialPortOutputInstanceRequest(
             project=self.project, zone=zone, instance=name, port=_CONSOLE_PORT, start=start
         )
@@ -146,7 +147,7 @@ class Cloud:
 
     def zones_offering(self, machine_type: str) -> tuple[str, ...]:
         """Return the zones that have machines of *machine_type*, in the order of their names."""
-        api = _api()
+        api = compute_library.messages()
         request = api.AggregatedListMachineTypesRequest(
             project=self.project, filter=f'name = "{machine_type}"', max_results=_PAGE
         )
@@ -160,7 +161,7 @@ class Cloud:
 
     def quota_used(self, metric: str, region: str | None) -> float | None:
         """Return how much of the limit *metric* is in use in *region*, or in the whole project; ``None`` if it is not listed."""
-        api = _api()
+        api = compute_library.messages()
         attempt = self._attempt(f"looking at the limits of {region or self.project}")
         if region is None:
             request: Any = api.GetProjectRequest(project=self.project)
@@ -176,7 +177,7 @@ class Cloud:
         """Begin to make a machine of *instance*, the request's body in JSON."""
         from google.protobuf import json_format
 
-        api = _api()
+        api = compute_library.messages()
         resource = api.Instance()
         json_format.ParseDict(dict(instance), api.Instance.pb(resource))
         name = str(instance["name"])
@@ -188,7 +189,7 @@ class Cloud:
 
     def change(self, machine: Machine, request: Request, *, machine_type: str | None = None) -> Operation:
         """Begin to do *request* to *machine*; *machine_type* is the new one of `Request.SET_MACHINE_TYPE`."""
-        api = _api()
+        api = compute_library.messages()
         client = self._client("InstancesClient")
         which = {
             "project": self.project,
@@ -215,7 +216,7 @@ class Cloud:
 
     def enlarge(self, machine: Machine, disk: str, size_gb: int) -> Operation:
         """Begin to make *disk* of *machine* larger."""
-        api = _api()
+        api = compute_library.messages()
         request = api.ResizeDiskRequest(
             project=self.project,
             zone=machine.zone,
@@ -232,7 +233,7 @@ class Cloud:
         Raises:
             LabError: it failed, for which the cloud's reason is given, or it was not done in time (`STILL_GOING`) and goes on.
         """
-        api = _api()
+        api = compute_library.messages()
         request = api.WaitZoneOperationRequest(project=self.project, zone=operation.zone, operation=operation.name)
         wait = self._client("ZoneOperationsClient").wait
         end = time.monotonic() + within_seconds
@@ -280,7 +281,9 @@ class Cloud:
             if self._credentials is None:
                 self._credentials = _credentials_for(self._access)
             options = {"api_endpoint": self._access.endpoint} if self._access.endpoint else None
-            self._clients[name] = getattr(_api(), name)(credentials=self._credentials, client_options=options)
+            self._clients[name] = compute_library.client_class(name)(
+                credentials=self._credentials, client_options=options
+            )
         return self._clients[name]
 
 
@@ -304,12 +307,6 @@ def still_going(doing: str, machine: str | None, within_seconds: float) -> LabEr
         else "`epic-notebook list` shows what there is.",
         machine=machine,
     )
-
-
-def _api() -> Any:
-    import google.cloud.compute_v1
-
-    return google.cloud.compute_v1
 
 
 def _plain(message: Any) -> dict[str, Any]:

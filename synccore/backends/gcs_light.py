@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import selectors
 import socket
 import ssl
 import threading
@@ -65,6 +64,8 @@ class LightGcsBackend:
         self._lock = threading.Lock()
         self._idle: list[tuple[http.client.HTTPConnection, float]] = []
         self._context: ssl.SSLContext | None = None
+        self._warming: threading.Thread | None = None
+        self._is_closed = False
 
     @property
     def base_url(self) -> str:
@@ -72,21 +73,28 @@ class LightGcsBackend:
         return self._store.base_url
 
     def warm(self) -> None:
-        """Get a token and a connection, unless there is one, for the first call to find."""
+        """Begin to get a token and a connection, unless there is one; the first call waits for them.
+
+        Three round trips and the loading of the system's certificates take their time while the caller looks at its files.
+        """
         if self._access.has_proxies:
             return
+        with self._lock:
+            if self._idle or self._warming is not None:
+                return
+            self._warming = threading.Thread(target=self._warm, name="warm", daemon=True)
+        self._warming.start()
+
+    def _warm(self) -> None:
         with contextlib.suppress(OSError, SyncError, http.client.HTTPException):  # the first call will say so
             self._authorization()
-            with self._lock:
-                ready = bool(self._idle)
-            if not ready:
-                connection = self._connect(self._access.deadline_seconds)
-                self._keep(connection)
+            self._keep(self._connect(self._access.deadline_seconds))
 
     def close(self) -> None:
         """Close all connections."""
         with self._lock:
             idle, self._idle = self._idle, []
+            self._is_closed = True
         for connection, _ in idle:
             connection.close()
         if self._bulk is not None:
@@ -165,7 +173,7 @@ class LightGcsBackend:
     def _exchange(self, call: Call, token: Token | None) -> Answer:
         """Make *call* once, on a kept connection or a new one."""
         end = time.monotonic() + self._access.deadline_seconds
-        connection = self._take()
+        connection = self._take(end)
         if connection is not None:
             try:
                 return self._exchange_on(connection, call, token, end)
@@ -249,8 +257,10 @@ class LightGcsBackend:
                 self._context = trusted_context()
             return self._context
 
-    def _take(self) -> http.client.HTTPConnection | None:
-        """Return a kept connection that seems alive."""
+    def _take(self, end: float) -> http.client.HTTPConnection | None:
+        """Return a kept connection that seems alive; one that is in the making is waited for until *end*."""
+        if self._warming is not None:
+            self._warming.join(_left(end))
         while True:
             with self._lock:
                 if not self._idle:
@@ -262,7 +272,7 @@ class LightGcsBackend:
 
     def _keep(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:
-            if len(self._idle) < _KEPT_CONNECTIONS:
+            if len(self._idle) < _KEPT_CONNECTIONS and not self._is_closed:
                 self._idle.append((connection, time.monotonic()))
                 return
         connection.close()
@@ -274,10 +284,18 @@ def _left(end: float) -> float:
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Tell whether the other side has closed an idle connection: then, and only then, there is something to read."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection, selectors.EVENT_READ)
-        return bool(selector.select(0))
+    """Tell whether the other side has closed an idle connection, or says something that nobody has asked for.
+
+    That there is something to read does not show it: a server that speaks TLS 1.3 sends its session tickets unasked.
+    """
+    connection.settimeout(0)
+    try:
+        connection.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _headers_of(response: http.client.HTTPResponse) -> dict[str, str]:

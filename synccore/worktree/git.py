@@ -331,42 +331,42 @@ class GitRules:
         return None if text.startswith("!") else Ignoring(displayed(source), int(line), displayed(text))
 
 
-def ask_facts(root: Path) -> GitFacts:
-    """Ask git for the commit, branch and origin of *root*'s repository and for what differs from the commit below *root*.
+class AskingFacts:
+    """Git's answers about the repository of *root*, in the making: its commit, branch and origin, and what differs below *root*.
 
     Raises:
         NotARepositoryError, NoGitProgramError, WorktreeError: as for a list.
     """
-    _refuse_if_ignored(root)
-    status = Question(
-        root,
-        "status",
-        "--porcelain=v2",
-        "--branch",
-        "-z",
-        "--untracked-files=all",
-        "--no-renames",
-        "--ignore-submodules=none",
-        "--",
-        ".",
-    )
-    prefix = Question(root, "rev-parse", "--show-prefix")
-    origin = Question(root, "config", "--get", "remote.origin.url")
-    try:
-        out, _ = status.answer()
-    finally:
-        below = prefix.outcome()[1].removesuffix("\n")
-        url = origin.outcome()[1].removesuffix("\n")
-    headers, dirty = _read_status(out, below)
-    commit = headers.get("branch.oid", "(initial)")
-    branch = headers.get("branch.head", "(detached)")
-    return GitFacts(
-        commit=None if commit == "(initial)" else commit,
-        branch=None if branch == "(detached)" else branch,
-        origin=without_credentials(url) if url else None,
-        dirty=tuple(displayed(path) for path in dirty[:MAX_DIRTY_PATHS]),
-        dirty_count=len(dirty),
-    )
+
+    def __init__(self, root: Path) -> None:
+        _refuse_if_ignored(root)
+        status = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames")
+        self._status = Question(root, *status, "--ignore-submodules=none", "--", ".")
+        self._prefix = Question(root, "rev-parse", "--show-prefix")
+        self._origin = Question(root, "config", "--get", "remote.origin.url")
+
+    def finish(self) -> GitFacts:
+        """Wait for git; errors as above."""
+        try:
+            out, _ = self._status.answer()
+        finally:
+            below = self._prefix.outcome()[1].removesuffix("\n")
+            url = self._origin.outcome()[1].removesuffix("\n")
+        headers, dirty = _read_status(out, below)
+        commit = headers.get("branch.oid", "(initial)")
+        branch = headers.get("branch.head", "(detached)")
+        return GitFacts(
+            commit=None if commit == "(initial)" else commit,
+            branch=None if branch == "(detached)" else branch,
+            origin=without_credentials(url) if url else None,
+            dirty=tuple(displayed(path) for path in dirty[:MAX_DIRTY_PATHS]),
+            dirty_count=len(dirty),
+        )
+
+    def drop(self) -> None:
+        """End what still runs."""
+        for question in (self._status, self._prefix, self._origin):
+            question.drop()
 
 
 # How many fields stand before the path, by a line's first letter: changed, unmerged, untracked.

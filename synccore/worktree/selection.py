@@ -29,8 +29,9 @@ from synccore.ignore import (
 )
 from synccore.problem import Problem, ProblemKind
 from synccore.treepath import TreePath
+from synccore.worktree import git
 from synccore.worktree.folder import FolderListing, is_git_directory, is_link, looks_like_a_work_tree
-from synccore.worktree.git import GitListing, ask_facts, refuse_bare
+from synccore.worktree.git import GitListing, refuse_bare
 from synccore.worktree.listing import Listing, NoGitProgramError, NotARepositoryError, displayed
 
 if TYPE_CHECKING:
@@ -166,23 +167,55 @@ def git_facts(root: Path, *, lister: Lister = Lister.AUTO) -> GitFacts | None:
     Raises:
         WorktreeError: there is no such directory, or git refuses to read it.
     """
-    root = absolute(root)
-    if work_tree_around(root) is None:
-        return None
-    try:
-        if lister is not Lister.DULWICH:
-            try:
-                return ask_facts(root)
-            except NoGitProgramError:
-                if lister is Lister.GIT:
-                    raise
-        from synccore.worktree.dulwich_git import read_facts
+    with AskingFacts(root, lister=lister) as asking:
+        return asking.finish()
 
-        return read_facts(root)
-    except NotARepositoryError:
-        return None
-    except NoGitProgramError:
-        refuse_without_git(root)
+
+class AskingFacts:
+    """What git says of the commit below *root*, in the making: git is at work until its caller asks for the answer.
+
+    Use it as a context manager: leaving it ends what still runs. Arguments and errors as for `git_facts`.
+    """
+
+    def __init__(self, root: Path, *, lister: Lister = Lister.AUTO) -> None:
+        self._root = absolute(root)
+        self._lister = lister
+        self._asking: git.AskingFacts | None = None
+        self._is_known_by_git = work_tree_around(self._root) is not None
+        if self._is_known_by_git and lister is not Lister.DULWICH:
+            try:
+                self._asking = git.AskingFacts(self._root)
+            except NotARepositoryError:
+                self._is_known_by_git = False
+            except NoGitProgramError:
+                self._refuse_to_do_without()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._asking is not None:
+            self._asking.drop()
+
+    def finish(self) -> GitFacts | None:
+        """Wait for the answer."""
+        if not self._is_known_by_git:
+            return None
+        try:
+            if self._asking is not None:
+                try:
+                    return self._asking.finish()
+                except NoGitProgramError:
+                    self._refuse_to_do_without()
+            from synccore.worktree.dulwich_git import read_facts
+
+            return read_facts(self._root)
+        except NotARepositoryError:
+            return None
+
+    def _refuse_to_do_without(self) -> None:
+        if self._lister is Lister.GIT:
+            refuse_without_git(self._root)
 
 
 def absolute(root: Path) -> Path:

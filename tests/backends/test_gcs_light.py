@@ -220,6 +220,18 @@ def test_a_certificate_of_the_systems_store_is_believed(tls_server: GcsServer, c
     assert tls_server.data("lab", "p/ada/head") == b"one!"
 
 
+def test_a_warm_connection_is_used_though_the_server_has_sent_its_session_tickets(
+    tls_server: GcsServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(tls_server, b"one")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with closing(LightGcsBackend("lab", "p", Access(emulator_host=tls_server.url))) as backend:
+        backend.warm()
+        backend.get(HEAD)
+        backend.get(HEAD)
+    assert tls_server.connections_made == 1
+
+
 def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_said(tls_server: GcsServer) -> None:
     access = Access(emulator_host=tls_server.url, deadline_seconds=5)
     with closing(open_backend("gs://lab/p", access=access)) as backend:

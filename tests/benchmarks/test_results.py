@@ -63,7 +63,7 @@ def test_the_page_names_each_cell_in_which_another_tool_was_faster(tmp_path: Pat
     results(ours=tool(0.5), git=slow, gsutil=tool(20.0)).save(tmp_path / "results")
     page = report.write_report(tmp_path / "results", tmp_path / "docs").read_text()
     assert "faster in 1 cells" in page
-    assert f"* 300 files, 20 ms, {EDIT.title}, up: git 0.30 s, ours 0.50 s" in page
+    assert f"* 300 files, 1 MB, round trip 20 ms; {EDIT.title}, up: git 0.30 s, ours 0.50 s" in page
     assert "0.50 (1), 40x" in page
     assert (tmp_path / "docs" / "benchmarks" / "tree-300-rtt-20.svg").exists()
 

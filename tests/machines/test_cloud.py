@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ from synccore.errors import BackendError, ErrorKind
 from synccore.testing.gcs_faults import LoseAnswer, Reset, Stall
 
 ZONE = "us-central1-a"
+ROOT = Path(__file__).parents[2]
 
 
 def no_sleep(_seconds: float) -> None:
@@ -237,3 +241,21 @@ def test_credentials_that_are_not_taken_are_told(compute: ComputeServer, engine:
     with pytest.raises(BackendError) as refused:
         engine.machines()
     assert refused.value.kind is ErrorKind.NO_CREDENTIALS
+
+
+LOADING = """
+import sys
+from epic_lab.machines.cloud import Access, Cloud
+cloud = Cloud(Access(project="proj1", endpoint=sys.argv[1]))
+assert cloud.machines().machines == ()
+services = {name.split(".")[4] for name in sys.modules if name.startswith("google.cloud.compute_v1.services.")}
+assert services == {"instances", "zone_operations"}, services  # the latter by the former itself
+from google.cloud import compute_v1
+assert issubclass(compute_v1.AddressesClient, object)
+assert compute_v1.InstancesClient is type(cloud._client("InstancesClient"))
+assert not hasattr(compute_v1, "no_such_thing")
+"""
+
+
+def test_only_the_services_that_are_used_are_loaded_and_who_wants_the_others_finds_them(compute: ComputeServer) -> None:
+    subprocess.run([sys.executable, "-W", "error", "-c", LOADING, compute.url], check=True, cwd=ROOT, timeout=60)
