@@ -78,6 +78,8 @@ def plan_from_trees(base: Tree, target: Tree, *, begun: Mapping[TreePath, Collec
         target: what must stand here.
         begun: what runs that did not finish may have written since: it is ours too, and has to go the same way.
     """
+    if not base and not begun:
+        return Plan(dict(sorted(target.items())), {}, dict.fromkeys(sorted(target), frozenset()))
     removed, changed, _ = diff(base, target)
     writes = {**changed, **{path: target[path] for path in begun if path in target}}
     removes = dict.fromkeys(sorted({*removed, *[path for path in begun if path not in target]}))
