@@ -107,6 +107,10 @@ class Notebooks:
         """Say whose *machine* is."""
         return names.owner_of(machine.name, self.username)
 
+    def is_own(self, machine: Machine) -> bool:
+        """Tell whether *machine* is the user's own machine of the lab."""
+        return LAB_TAG in machine.tags and machine.name.startswith(names.owner_prefix(self.username))
+
     def url(self, name: str) -> str | None:
         """Return the address of a machine's JupyterLab, where the lab has a proxy."""
         return f"https://{self.domain}/{name}" if self.domain else None

@@ -127,6 +127,13 @@ def test_a_name_that_is_taken_in_another_zone_is_taken(notebooks: Notebooks, com
     assert compute.calls["instances.insert"] == 1
 
 
+def test_a_launch_knows_which_of_the_users_machines_run_already(notebooks: Notebooks) -> None:
+    running(notebooks, "old")
+    notebooks.change(Verb.SUSPEND, running(notebooks, "asleep"))
+    running(dataclasses.replace(notebooks, username="bob"), "theirs")
+    assert [machine.name for machine in made(notebooks, "new").beside] == ["ann-old"]
+
+
 # -- finding -----------------------------------------------------------------------------------------------------------
 
 
