@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.machines import launch as launches
-from epic_lab.machines.explain import stock_out_error, with_usage
+from epic_lab.machines.explain import stock_out_error
 from epic_lab.machines.launch import Launch
 from epic_lab.machines.machine import Machine, State
 from epic_lab.machines.stage import Stage, StageListener, ignore_stages
@@ -92,17 +92,7 @@ def _make(notebooks: Notebooks, wanted: Launch, zone: str) -> None:
         operation = cloud.insert(zone, launches.instance(wanted, project=cloud.project, zone=zone))
         cloud.wait(operation, within_seconds=CHANGE_SECONDS)
     except LabError as error:
-        if error.kind is not LabErrorKind.QUOTA_EXCEEDED:
-            raise
-        used = None
-        with suppress(LabError):  # the limit itself is the news
-            used = cloud.quota_used(str(error.facts["metric"]), _region(error))
-        raise (error if used is None else with_usage(error, used)) from error
-
-
-def _region(error: LabError) -> str | None:
-    region = error.facts["region"]
-    return None if region is None else str(region)
+        raise notebooks.with_usage(error) from error
 
 
 def _out_of_stock(notebooks: Notebooks, wanted: Launch, tried: Sequence[str], shortage: LabError) -> LabError:
