@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from epic_lab.errors import LabError, LabErrorKind
+from epic_lab.machines.machine import Machine, State
 from epic_lab.machines.refusal import Refusal, Sort
 from synccore.errors import BackendError, ErrorKind
 
@@ -140,6 +141,24 @@ def stock_out_error(
         tried=tuple(tried),
         elsewhere=tuple(elsewhere),
         **_of_the_cloud(said),
+    )
+
+
+def stock_out_at_home(error: LabError, machine: Machine) -> LabError:
+    """Return the error of a stock-out for *machine*, which is bound to the zone that its disk is in."""
+    another = (
+        f"or give it another type, for example `epic-notebook resize {machine.name} n2d-standard-4`, and start that"
+        if machine.state is State.STOPPED
+        else "its memory is kept meanwhile"
+    )
+    return LabError(
+        error.kind,
+        f"{machine.zone} has no {machine.machine_type} left now for {machine.name}, which stays {machine.state.said} "
+        f"({error.facts['code']})",
+        hint=f"Its disk is in that zone, so it can run nowhere else. Try again later, {another}.",
+        machine=machine.name,
+        zone=machine.zone,
+        **_of_the_cloud(error.facts),
     )
 
 

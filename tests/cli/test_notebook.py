@@ -273,6 +273,16 @@ def test_a_launch_says_the_price_first_and_what_was_made_last(ann: Desk, compute
     assert next_step == "  it boots now; `epic-notebook wait ann-cpu` says when its JupyterLab answers"
 
 
+def test_a_launch_names_what_runs_already(ann: Desk, compute: ComputeServer) -> None:
+    ann.notebook("launch", "old")
+    compute.service.timeline.pass_time(60)
+    done = ann.notebook("launch", "new")
+    [note] = [line for line in done.err.splitlines() if "also running" in line]
+    assert note.startswith("note: also running: ann-old (")
+    assert note.endswith(" old, $0.23 an hour); suspend what is not needed")
+    assert ann.notebook("launch", "third", "--json").document["also_running"] == ["ann-new", "ann-old"]
+
+
 def test_a_launch_that_waits_ends_with_the_address(ann: Desk, compute: ComputeServer) -> None:
     compute.service.seconds_a_look = 60.0
     done = ann.notebook("launch", "cpu", "--wait")
