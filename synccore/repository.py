@@ -7,7 +7,7 @@ was there before may be about to go.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -249,7 +249,7 @@ class ObjectWriter:
 
 def _any_split() -> int:
     """Return where a frame is split so that it has bytes of its own, whatever else has the same content."""
-    return 1 + secrets.randbelow(2**32)
+    return 1 + int.from_bytes(os.urandom(4), "little")
 
 
 def checked_manifest(data: bytes, what: str) -> Manifest:
