@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["BUCKET", "ROOT", "Network", "Traffic"]
 
 ROOT = Path(__file__).resolve().parent.parent
-_GOOGLE = "127.0.0.2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +88,8 @@ class Network:
         past: address of the bucket without TLS, past the network.
         http: without TLS, beyond the network.
         https: with TLS.
-        google: with TLS, at port 443 of an address of its own, for a tool that cannot be told another; ``None`` where this
-            user may not listen there.
+        google: with TLS, at port 443 of an address that no other process takes, for a tool that cannot be told another port;
+            ``None`` where this user may not listen there.
         git: of the git host, with TLS.
         git_folder: where its repositories are.
     """
@@ -106,9 +106,10 @@ class Network:
         secure = self._server.first["https"]
         routes = [f"127.0.0.1:0={self._server.first[it]}" for it in ("http", "https", "git")]
         self.google: str | None = None
-        if _may_listen((_GOOGLE, 443)):
-            self.google = _GOOGLE
-            routes.append(f"{_GOOGLE}:443={secure}")
+        alone = f"127.{64 + (os.getpid() >> 16) % 64}.{(os.getpid() >> 8) % 256}.{os.getpid() % 256}"
+        if _may_listen((alone, 443)):
+            self.google = alone
+            routes.append(f"{alone}:443={secure}")
         self._proxy = _Process("benchmarks.latency_proxy", "--rtt-ms", f"{rtt_seconds * 1000:g}", *routes)
         self.http, self.https, self.git = map(str, self._proxy.first["listening"][:3])
 
@@ -131,7 +132,7 @@ class Network:
         self._server.ask("empty")
 
     def seed(self, folder: Path) -> None:
-        """Store the files of *folder* as if ``gsutil rsync`` had brought them."""
+        """Store the files of *folder* as the tools would have that can be seeded."""
         self._server.ask("empty")
         self._server.ask(f"seed {folder}")
 

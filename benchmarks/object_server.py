@@ -3,7 +3,7 @@
     python -m benchmarks.object_server --certificate server.pem --repositories DIR
 
 prints the addresses as a line of JSON and then answers each line of its standard input with a line of JSON: ``counts``, ``reset`` and
-``empty`` (both begin the counts anew), or ``seed`` and a folder, whose files it stores as if `gsutil rsync` had brought them, until that ends.
+``empty`` (both begin the counts anew), or ``seed`` and a folder, whose files it stores as if ``gsutil``, ``gcloud`` or ``rclone`` had brought them, until that ends.
 
 Invariant: both fronts show the same objects.
 """
@@ -63,9 +63,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _seed(server: GcsServer, folder: Path) -> None:
     for file in files_of(folder):
-        metadata = {"metadata": {"goog-reserved-file-mtime": str(int(file.stat().st_mtime))}}
+        metadata = {"metadata": _times(file.stat().st_mtime_ns)}
         name = f"{SEEDED_PREFIX}/{file.relative_to(folder).as_posix()}"
         server.service.insert(BUCKET, name, file.read_bytes(), metadata, {})
+
+
+def _times(mtime_ns: int) -> dict[str, str]:
+    """Return how Google's tools, and how rclone, note a file's time."""
+    seconds, nanoseconds = divmod(mtime_ns, 10**9)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return {"goog-reserved-file-mtime": str(seconds), "mtime": f"{text}.{nanoseconds:09}Z"}
 
 
 def _say(content: dict[str, object]) -> None:

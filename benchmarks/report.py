@@ -28,7 +28,7 @@ How fast a working tree gets from a laptop to a machine, beside what people use 
   milliseconds: that favours those who send many requests.
 * **One network for all**: a proxy of our own delays every byte by half the round trip each way without serialising, charges a
   connection its handshake, and lets it start slowly (14,600 bytes, doubling each round trip, anew after a second idle). At 0 ms it
-  delays nothing. Bandwidth has no limit.
+  delays nothing. Bandwidth has no limit, which favours those who send much.
 * **The same trees**: git repositories made of pinned packages from PyPI, without compiled libraries, on a file system in memory,
   older than two seconds when the first upload looks at them. Tools other than git and ours are told to leave `.git` out.
 * **Checked**: after each download the machine's tree is compared with the laptop's, byte for byte.

@@ -49,6 +49,7 @@ class Limits:
         everyday: how often what people do all day happens in a round.
         budget_seconds: a tool that has taken so long on a tree gets no further round; it always gets one.
         patience_seconds: a command that takes longer is ended, and its tool gets no further step.
+        short: the tools that do nothing but the first times and what people do most, because they are so slow.
         settled_seconds: from the making of a tree to the first look at it.
     """
 
@@ -56,6 +57,7 @@ class Limits:
     everyday: int = 1
     budget_seconds: float = 60.0
     patience_seconds: float = 900.0
+    short: Sequence[str] = ()
     settled_seconds: float = 2.1
 
 
@@ -119,7 +121,7 @@ class _Round:
             # A tree that somebody works on is older than the look at it; one as new as that must be read again, by any tool
             # that is careful.
             time.sleep(self._limits.settled_seconds)
-            steps = round_of(site.tree.name, self._limits.everyday)
+            steps = round_of(site.tree.name, self._limits.everyday, short=tool.name in self._limits.short)
             for number, step in enumerate(steps[:1] if tool.only_first else steps):
                 step.change(site.source, number)
                 self._take_or_seed(step, UP, tool.upload(site))
@@ -188,9 +190,14 @@ def _run(command: Command, patience_seconds: float) -> None:
         # A wait with a time-out would look every 50 ms, which is what many commands take altogether.
         patience = threading.Timer(patience_seconds, os.killpg, (process.pid, signal.SIGKILL))
         patience.start()
-        process.wait()
-        ended = patience.finished.is_set()
-        patience.cancel()
+        try:
+            process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            ended = patience.finished.is_set()
+            patience.cancel()
         if ended:
             raise _EndedError(f"ended after {patience_seconds:g} s: {' '.join(command.words)}")
         if process.returncode != 0:

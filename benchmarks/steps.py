@@ -85,8 +85,10 @@ SWITCH = Step("switch", "branch switched (10 %)", _switch_branch)
 STEPS = {step.name: step for step in (FIRST, SAME, EDIT, EDIT_20, RENAME, TOUCH, BIG_EDIT, SWITCH)}
 
 
-def round_of(tree: str, everyday: int) -> list[Step]:
-    """Return what happens to a tree in a round; what people do all day happens *everyday* times."""
+def round_of(tree: str, everyday: int, *, short: bool = False) -> list[Step]:
+    """Return what happens to a tree in a round; what people do all day happens *everyday* times, and if *short* nothing else."""
     if tree == NOTEBOOK:
         return [FIRST, *[SAME, BIG_EDIT] * everyday]
+    if short:
+        return [FIRST, *[SAME, EDIT] * everyday]
     return [FIRST, *[SAME, EDIT, EDIT_20] * everyday, RENAME, TOUCH, SWITCH]

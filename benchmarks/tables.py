@@ -51,7 +51,7 @@ def time_cell(measure: Measure | None) -> str:
     if measure is None:
         return ""
     if measure.median_seconds is None:
-        return f"> {measure.ended_after:.0f}" if measure.ended_after else ""
+        return f"> {measure.ended_after:g}" if measure.ended_after else ""
     return f"{seconds(measure.median_seconds)} ({measure.times})"
 
 

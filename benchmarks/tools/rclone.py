@@ -22,6 +22,8 @@ class Rclone(Tool):
         options: what it adds.
     """
 
+    can_be_seeded = True
+
     def __init__(self, name: str, *options: str) -> None:
         self.name = name
         self._options = options

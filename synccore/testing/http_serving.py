@@ -255,12 +255,19 @@ def _read_body(headers: Mapping[str, str], stream: BinaryIO) -> bytes:
             raise EOFError
         return body
     chunks = []
-    while (size := int(stream.readline().split(b";")[0], 16)) > 0:
+    while (size := _chunk_size(stream)) > 0:
         chunks.append(stream.read(size))
         stream.readline()
     while stream.readline().strip():  # trailers
         pass
     return b"".join(chunks)
+
+
+def _chunk_size(stream: BinaryIO) -> int:
+    line = stream.readline(_LONGEST_LINE_BYTES)
+    if not line:
+        raise EOFError
+    return int(line.split(b";")[0], 16)
 
 
 def _encoded(response: Response, keep: bool) -> bytes:  # noqa: FBT001  # private

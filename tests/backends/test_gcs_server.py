@@ -679,3 +679,12 @@ def test_an_object_can_be_read_at_its_bucket_and_name(call: Caller) -> None:
     assert call("GET", "/lab/a/b").body == b"0123456789"
     assert call("GET", "/lab/a/b", range="bytes=2-3").body == b"23"
     assert call("GET", "/lab/a/none").status == 404
+
+
+def test_a_client_that_goes_away_within_a_chunked_body_leaves_nothing_behind(server: GcsServer) -> None:
+    head = f"POST {UPLOAD}?uploadType=media&name=a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection((server.host.partition(":")[0], int(server.host.partition(":")[2]))) as connection:
+        connection.sendall(head.encode() + b"3\r\none\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    assert server.data("lab", "a") is None

@@ -78,6 +78,7 @@ class Copy(Tool):
         return [Command(words=("sh", "-c", line), cwd=site.folder, variables=site.variables(site.machine))]
 
 
+@pytest.mark.slow
 def test_ours_and_git_do_every_step_and_what_they_ask_is_counted(tree: Tree, tmp_path: Path) -> None:
     found, _ = measured(tree, tmp_path, TOOLS["ours"], TOOLS["git"], TOOLS["tar-zstd"])
     assert {name: tool.absent for name, tool in found.tools.items()} == dict.fromkeys(found.tools)
@@ -148,6 +149,7 @@ def test_what_everyday_commands_open_is_told(tree: Tree, tmp_path: Path) -> None
     assert quick.opened_files(tree, tmp_path, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_kernel_with_the_hook_asks_once_and_its_profile_names_where_time_goes(tree: Tree, tmp_path: Path) -> None:
     content = kernel_start.measure(tree, rtts_ms=[0], times=1, large=10, folder=tmp_path, say=lambda _: None)
     assert [case["calls"] for case in content["cases"]] == [{"conditional_get": 1}] * 4
