@@ -16,8 +16,9 @@ from epic_lab.lab import Lab
 from epic_lab.machines import names
 from epic_lab.machines.cloud import Access, Cloud, still_going
 from epic_lab.machines.explain import stock_out_at_home, with_usage
-from epic_lab.machines.launch import LAB_TAG
+from epic_lab.machines.launch import LAB_TAG, check_machine_type
 from epic_lab.machines.machine import Machine, State
+from epic_lab.machines.machine_types import parse
 from epic_lab.machines.names import MachineName
 from epic_lab.machines.stage import Stage, StageListener, ignore_stages
 from epic_lab.machines.states import Do, Refuse, Request, Verb, Wait, decide, unsuspendable
@@ -256,6 +257,26 @@ class Notebooks:
         tell(Stage(f"enlarging the disk of {machine.name}"))
         self.cloud.wait(self.cloud.enlarge(machine, disk.name, size_gb), within_seconds=CHANGE_SECONDS)
         return True
+
+    def require_type(self, machine: Machine, machine_type: str) -> None:
+        """Check that *machine* can be given *machine_type* where it is, before anything is done to it.
+
+        Raises:
+            LabError: there is no such type in its zone.
+        """
+        check_machine_type(machine_type)
+        if parse(machine_type).is_custom:
+            return
+        zones = self.cloud.zones_offering(machine_type)
+        if machine.zone not in zones:
+            elsewhere = f"; these zones have it: {', '.join(zones)}" if zones else ""
+            raise LabError(
+                LabErrorKind.NO_SUCH_RESOURCE,
+                f"there is no machine type {machine_type} in {machine.zone}, where {machine.name} is; nothing was changed",
+                hint=f"`gcloud compute machine-types list --zones {machine.zone}` shows what there is{elsewhere}.",
+                machine=machine.name,
+                machine_type=machine_type,
+            )
 
     def retype(self, machine: Machine, machine_type: str, *, tell: StageListener = ignore_stages) -> bool:
         """Give *machine*, which must be stopped, another machine type; return whether that was needed.

@@ -287,7 +287,7 @@ def _unreachable(refusal: Refusal, attempt: Attempt) -> LabError:
 
 def _other(refusal: Refusal, attempt: Attempt) -> LabError:
     if _MISSING.search(refusal.message):
-        found = re.search(r"/zones/([^/']+)/([a-zA-Z]+)/([^/']+)'", refusal.message)
+        found = re.search(r"zones/([^/']+)/([a-zA-Z]+)/([^/']+)'", refusal.message)
         missing = f"there is no {_NOUNS.get(found[2], found[2])} {found[3]} in {found[1]}" if found else refusal.message
         return LabError(
             LabErrorKind.NO_SUCH_RESOURCE,
