@@ -36,7 +36,8 @@ How fast a working tree gets from a laptop to a machine, beside what people use 
   where it was a first time the following steps began from what the tool would have left.
 * **Who is flattered**: git's first push finds the tree committed and packed, and its other uploads commit (which loses nothing, but
   whoever synchronises so has a commit for every run). restic 0.14 cannot delete on the machine: what is gone on the laptop stays there.
-  `tar | zstd` has no network at all and knows nothing of the last time; it stands there as the limit.
+  `tar | zstd` has no network at all and knows nothing of the last time; it stands there as the limit, and `ours-dir`, which is ours
+  with a store in a directory of the same machine, beside it.
 
 ```
 make bench                                   # everything

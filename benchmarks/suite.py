@@ -54,13 +54,13 @@ CELLS = (
     Cell(tree="300", rtt_ms=0, tools=_FAST, budget_seconds=10),
     Cell(tree="300", rtt_ms=60, tools=_FAST, budget_seconds=15),
     Cell(tree="3000", rtt_ms=20, tools=_EVERYBODY, budget_seconds=55, short=("gsutil",)),
-    Cell(tree="3000", rtt_ms=0, tools=_FAST, budget_seconds=20),
+    Cell(tree="3000", rtt_ms=0, tools=(*_FAST, "ours-dir"), budget_seconds=20),
     Cell(tree="3000", rtt_ms=60, tools=_FAST, budget_seconds=25),
     Cell(
         tree="30000", rtt_ms=20, tools=_EVERYBODY, budget_seconds=90, everyday=2, short=("gsutil", "gcloud", "rclone")
     ),
-    Cell(tree="30000", rtt_ms=0, tools=_FAST, budget_seconds=30, short=("rclone-strong",)),
+    Cell(tree="30000", rtt_ms=0, tools=(*_FAST, "ours-dir"), budget_seconds=30, short=("rclone-strong",)),
     Cell(tree="30000", rtt_ms=60, tools=_FAST, budget_seconds=30, short=("rclone-strong",)),
-    Cell(tree="30000", rtt_ms=0, tools=("ours", "tar-zstd"), budget_seconds=30, on_disk=True),
+    Cell(tree="30000", rtt_ms=0, tools=("ours-dir", "tar-zstd"), budget_seconds=30, on_disk=True),
     Cell(tree=NOTEBOOK, rtt_ms=20, tools=_EVERYBODY, budget_seconds=20, everyday=2),
 )

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from benchmarks.results import DOWN, UP, Measure, Results, ToolResult
 from benchmarks.steps import STEPS, Step
 
+# What does not go over the network is no rival, whoever made it.
+_LOCAL = {"tar-zstd", "ours-dir"}
+
 
 def columns(found: Results) -> list[tuple[Step, str]]:
     """Return the steps and directions that somebody measured, in their order."""
@@ -81,7 +84,7 @@ def best_other(found: Results, step: Step, direction: str, *, ours: str = "ours"
     candidates = [
         (measure.median_seconds, name)
         for name, tool in found.tools.items()
-        if name not in {ours, "tar-zstd"} and (measure := measure_of(tool, step, direction)) and measure.median_seconds
+        if name not in {ours, *_LOCAL} and (measure := measure_of(tool, step, direction)) and measure.median_seconds
     ]
     return (min(candidates)[1], min(candidates)[0]) if candidates else None
 

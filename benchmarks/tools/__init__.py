@@ -26,5 +26,6 @@ TOOLS: dict[str, Tool] = {
         Restic(),
         GitPush(),
         Archive(),
+        Ours("ours-dir", in_directory=True),
     )
 }

@@ -15,9 +15,17 @@ PROGRAM = Path(sys.executable).with_name("epic-synccode")
 
 
 class Ours(Tool):
-    """What this repository is about."""
+    """What this repository is about.
 
-    name = "ours"
+    Args:
+        name: in tables.
+        in_directory: whether the store is a directory of this machine in place of the bucket, which is what an archive in a
+            local file is to be compared with.
+    """
+
+    def __init__(self, name: str = "ours", *, in_directory: bool = False) -> None:
+        self.name = name
+        self.local = in_directory
 
     def absence(self, cache: Path) -> str | None:
         """Return why it cannot be measured: it is not installed beside this Python."""
@@ -29,7 +37,8 @@ class Ours(Tool):
 
     def set_up(self, site: Site) -> None:
         """Write both configurations."""
-        store = f"SYNCCODE_GCS_BASE_URL=gs://{BUCKET}/synccode\nSYNCCODE_USERNAME=ann\n"
+        url = f"file://{site.folder}/store" if self.local else f"gs://{BUCKET}/synccode"
+        store = f"SYNCCODE_GCS_BASE_URL={url}\nSYNCCODE_USERNAME=ann\n"
         code = f"SYNCCODE_LOCAL_CODE_BASE={site.source.parent}\nSYNCCODE_REPOS={site.source.name}\n"
         for home, text in ((site.laptop, store + code), (site.machine, store)):
             (home / ".epic").mkdir()
