@@ -15,8 +15,10 @@ from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.lab import Lab
 from epic_lab.machines import names
 from epic_lab.machines.cloud import Access, Cloud, still_going
-from epic_lab.machines.launch import LAB_TAG
+from epic_lab.machines.explain import stock_out_at_home, with_usage
+from epic_lab.machines.launch import LAB_TAG, check_machine_type
 from epic_lab.machines.machine import Machine, State
+from epic_lab.machines.machine_types import parse
 from epic_lab.machines.names import MachineName
 from epic_lab.machines.stage import Stage, StageListener, ignore_stages
 from epic_lab.machines.states import Do, Refuse, Request, Verb, Wait, decide, unsuspendable
@@ -107,6 +109,10 @@ class Notebooks:
         """Say whose *machine* is."""
         return names.owner_of(machine.name, self.username)
 
+    def is_own(self, machine: Machine) -> bool:
+        """Tell whether *machine* is the user's own machine of the lab."""
+        return LAB_TAG in machine.tags and machine.name.startswith(names.owner_prefix(self.username))
+
     def url(self, name: str) -> str | None:
         """Return the address of a machine's JupyterLab, where the lab has a proxy."""
         return f"https://{self.domain}/{name}" if self.domain else None
@@ -153,12 +159,31 @@ class Notebooks:
         machine, request = self.prepared(verb, machine, tell=tell)
         if request is not None:
             tell(Stage(_DOING[request].format(name=machine.name)))
-            self.cloud.wait(self.cloud.change(machine, request), within_seconds=CHANGE_SECONDS)
+            self._ask(machine, request)
         elapsed_seconds = time.monotonic() - began
         if request is Request.DELETE:
             return Changed(machine=machine, before=before, after=None, done=request, elapsed_seconds=elapsed_seconds)
         now = machine if request is None else (self.cloud.machine(machine.zone, machine.name) or machine)
         return Changed(machine=now, before=before, after=now.state, done=request, elapsed_seconds=elapsed_seconds)
+
+    def _ask(self, machine: Machine, request: Request) -> None:
+        try:
+            self.cloud.wait(self.cloud.change(machine, request), within_seconds=CHANGE_SECONDS)
+        except LabError as error:
+            if error.kind is LabErrorKind.OUT_OF_STOCK:
+                raise stock_out_at_home(error, machine) from error
+            raise self.with_usage(error) from error
+
+    def with_usage(self, error: LabError) -> LabError:
+        """Return *error*; where it is about a limit that is used up, with how much of it is in use, if that may be looked at."""
+        if error.kind is not LabErrorKind.QUOTA_EXCEEDED:
+            return error
+        region = error.facts["region"]
+        try:
+            used = self.cloud.quota_used(str(error.facts["metric"]), None if region is None else str(region))
+        except LabError:  # the limit itself is the news
+            return error
+        return error if used is None else with_usage(error, used)
 
     def prepared(
         self, verb: Verb, machine: Machine, *, tell: StageListener = ignore_stages
@@ -232,6 +257,26 @@ class Notebooks:
         tell(Stage(f"enlarging the disk of {machine.name}"))
         self.cloud.wait(self.cloud.enlarge(machine, disk.name, size_gb), within_seconds=CHANGE_SECONDS)
         return True
+
+    def require_type(self, machine: Machine, machine_type: str) -> None:
+        """Check that *machine* can be given *machine_type* where it is, before anything is done to it.
+
+        Raises:
+            LabError: there is no such type in its zone.
+        """
+        check_machine_type(machine_type)
+        if parse(machine_type).is_custom:
+            return
+        zones = self.cloud.zones_offering(machine_type)
+        if machine.zone not in zones:
+            elsewhere = f"; these zones have it: {', '.join(zones)}" if zones else ""
+            raise LabError(
+                LabErrorKind.NO_SUCH_RESOURCE,
+                f"there is no machine type {machine_type} in {machine.zone}, where {machine.name} is; nothing was changed",
+                hint=f"`gcloud compute machine-types list --zones {machine.zone}` shows what there is{elsewhere}.",
+                machine=machine.name,
+                machine_type=machine_type,
+            )
 
     def retype(self, machine: Machine, machine_type: str, *, tell: StageListener = ignore_stages) -> bool:
         """Give *machine*, which must be stopped, another machine type; return whether that was needed.

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.machines import launch as launches
-from epic_lab.machines.explain import stock_out_error, with_usage
+from epic_lab.machines.explain import stock_out_error
 from epic_lab.machines.launch import Launch
-from epic_lab.machines.machine import Machine
+from epic_lab.machines.machine import Machine, State
 from epic_lab.machines.stage import Stage, StageListener, ignore_stages
 from epic_lab.notebook import CHANGE_SECONDS, Notebooks, gone
 
@@ -26,11 +26,13 @@ class Launched:
     Attributes:
         machine: as the cloud describes it.
         without_stock: the zones that were tried before its own and had none left.
+        beside: the user's other machines that run, which may have been forgotten.
         elapsed_seconds: how long it took.
     """
 
     machine: Machine
     without_stock: tuple[str, ...]
+    beside: tuple[Machine, ...]
     elapsed_seconds: float
 
 
@@ -46,7 +48,7 @@ def launch(
     """
     began = time.monotonic()
     tell(Stage(f"asking whether {wanted.name} is free"))
-    _require_free(notebooks, wanted)
+    beside = _require_free(notebooks, wanted)
     tried: list[str] = []
     shortage: LabError | None = None
     for zone in zones:
@@ -62,14 +64,16 @@ def launch(
         machine = notebooks.cloud.machine(zone, wanted.name)
         if machine is None:
             raise gone(wanted.name, zone)
-        return Launched(machine=machine, without_stock=tuple(tried), elapsed_seconds=time.monotonic() - began)
+        elapsed_seconds = time.monotonic() - began
+        return Launched(machine=machine, without_stock=tuple(tried), beside=beside, elapsed_seconds=elapsed_seconds)
     assert shortage is not None  # noqa: S101 - there is at least one zone, and each of them was out of stock
     raise _out_of_stock(notebooks, wanted, tried, shortage) from shortage
 
 
-def _require_free(notebooks: Notebooks, wanted: Launch) -> None:
-    """Refuse a name that is taken in any zone: machines are reached by their names alone."""
-    same = next((machine for machine in notebooks.cloud.machines().machines if machine.name == wanted.name), None)
+def _require_free(notebooks: Notebooks, wanted: Launch) -> tuple[Machine, ...]:
+    """Refuse a name that is taken in any zone, as machines are reached by their names alone; return the user's machines that run."""
+    everybody = notebooks.cloud.machines().machines
+    same = next((machine for machine in everybody if machine.name == wanted.name), None)
     if same is not None:
         raise LabError(
             LabErrorKind.NAME_TAKEN,
@@ -79,6 +83,7 @@ def _require_free(notebooks: Notebooks, wanted: Launch) -> None:
             zone=same.zone,
             state=same.state.value,
         )
+    return tuple(machine for machine in everybody if machine.state is State.RUNNING and notebooks.is_own(machine))
 
 
 def _make(notebooks: Notebooks, wanted: Launch, zone: str) -> None:
@@ -87,17 +92,7 @@ def _make(notebooks: Notebooks, wanted: Launch, zone: str) -> None:
         operation = cloud.insert(zone, launches.instance(wanted, project=cloud.project, zone=zone))
         cloud.wait(operation, within_seconds=CHANGE_SECONDS)
     except LabError as error:
-        if error.kind is not LabErrorKind.QUOTA_EXCEEDED:
-            raise
-        used = None
-        with suppress(LabError):  # the limit itself is the news
-            used = cloud.quota_used(str(error.facts["metric"]), _region(error))
-        raise (error if used is None else with_usage(error, used)) from error
-
-
-def _region(error: LabError) -> str | None:
-    region = error.facts["region"]
-    return None if region is None else str(region)
+        raise notebooks.with_usage(error) from error
 
 
 def _out_of_stock(notebooks: Notebooks, wanted: Launch, tried: Sequence[str], shortage: LabError) -> LabError:

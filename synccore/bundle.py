@@ -6,7 +6,7 @@ Invariant: a chunk that comes out of a block has been compared with its digest.
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -73,7 +73,7 @@ def frame_block(frame: bytes, plain_bytes: int, chunks: tuple[Chunk, ...]) -> Pa
 
 def nonce_block() -> PackedBlock:
     """Return a small block that no other bundle has: a bundle with it has a name that was never used and never will be."""
-    nonce = secrets.token_bytes(_NONCE_BYTES)
+    nonce = os.urandom(_NONCE_BYTES)
     return pack_block([(digest_of(nonce), nonce)])
 
 

@@ -1,5 +1,7 @@
 """Carrying out plans: fetch what the trees lack, check it, and write it.
 
+What only moved is not fetched: it stands here already, at a path that is about to be removed.
+
 Invariant: nothing in a tree is touched before the first of its contents has arrived, and no content is written that was not
 compared with its digest.
 """
@@ -7,10 +9,11 @@ compared with its digest.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import xxhash
 
@@ -20,14 +23,14 @@ from synccore.digest import Digest, digest_of
 from synccore.errors import IntegrityError, SyncError
 from synccore.head import RepoHead
 from synccore.journal import Change, Known
-from synccore.manifest import Chunk, Entry, FileKind, chunks_of
+from synccore.manifest import Chunk, Entry, FileKind
 from synccore.places import Block, InlineBlock, Place, StoredBlock
-from synccore.plan import Plan
+from synccore.plan import Plan, moved_from
 from synccore.progress import Progress, ProgressListener
 from synccore.pullreport import Saved
 from synccore.repository import ObjectReader
 from synccore.treepath import TreePath
-from synccore.worktree.at_hand import chunks_at_hand, open_at_hand
+from synccore.worktree.at_hand import chunks_at_hand, content_at_hand, open_at_hand
 from synccore.worktree.large_file import LargeFile
 from synccore.worktree.machine import MachineMemory
 from synccore.worktree.outcome import Effect, Outcome
@@ -80,18 +83,26 @@ class Done:
         self.saved += [Saved(path=f"{item.repo}/{item.path}", saved_as=item.saved_as) for item in outcome.rescued]
 
 
-class _Want:
-    """A chunk that a file waits for."""
+class _Want(NamedTuple):
+    """A chunk that a file waits for.
 
-    __slots__ = ("chunk", "entry", "offset", "path", "position", "run")
+    Attributes:
+        run: the task's.
+        path: the file's.
+        entry: what the file is to be.
+        digest: the chunk's.
+        size_bytes: the chunk's.
+        offset: where it is in its block.
+        position: where it belongs in the file.
+    """
 
-    def __init__(self, run: _Run, path: TreePath, entry: Entry, chunk: Chunk, *, offset: int, position: int) -> None:
-        self.run = run
-        self.path = path
-        self.entry = entry
-        self.chunk = chunk
-        self.offset = offset
-        self.position = position
+    run: _Run
+    path: TreePath
+    entry: Entry
+    digest: Digest
+    size_bytes: int
+    offset: int
+    position: int
 
 
 class _Run:
@@ -104,29 +115,51 @@ class _Run:
         self._has_begun = False
         self._large: dict[TreePath, tuple[LargeFile, set[int]]] = {}
         self._at_hand: dict[TreePath, list[tuple[Block, _Want, int]]] = {}
+        self._moved: list[tuple[Block, _Want, TreePath]] = []
         self.late: list[tuple[Block, _Want]] = []
 
     def wants(self) -> Iterator[tuple[Block, _Want]]:
         """Yield each chunk that has to be fetched, with the block it is in; what is at hand is remembered."""
+        moved = moved_from(self.task.plan) if not self.task.is_fresh else {}
+        places = self.task.places
         for path, entry in self.task.plan.writes.items():
-            here: dict[Digest, int] = {}
-            if entry.chunks and not self.task.is_fresh:
-                here = chunks_at_hand(self.task.root, path, {chunk.digest for chunk in entry.chunks})
-            position = 0
-            for chunk in chunks_of(entry):
-                block, offset = self.task.places[chunk.digest]
-                want = _Want(self, path, entry, chunk, offset=offset, position=position)
-                if chunk.digest in here:
-                    self._at_hand.setdefault(path, []).append((block, want, here[chunk.digest]))
+            _, size_bytes, digest, chunks = entry
+            if chunks:
+                yield from self._wants_of_large(path, entry)
+            elif size_bytes:
+                block, offset = places[digest]
+                want = _Want(self, path, entry, digest, size_bytes, offset, 0)
+                if path in moved:
+                    self._moved.append((block, want, moved[path]))
                 else:
                     yield block, want
-                position += chunk.size_bytes
+
+    def _wants_of_large(self, path: TreePath, entry: Entry) -> Iterator[tuple[Block, _Want]]:
+        here: dict[Digest, int] = {}
+        if not self.task.is_fresh:
+            here = chunks_at_hand(self.task.root, path, {chunk.digest for chunk in entry.chunks})
+        position = 0
+        for digest, size_bytes in entry.chunks:
+            block, offset = self.task.places[digest]
+            want = _Want(self, path, entry, digest, size_bytes, offset, position)
+            if digest in here:
+                self._at_hand.setdefault(path, []).append((block, want, here[digest]))
+            else:
+                yield block, want
+            position += size_bytes
 
     def begin(self) -> None:
         """Remove what has to go, and write what has no content; once, before the first content is written."""
         if self._has_begun:
             return
         self._has_begun = True
+        for block, want, source in self._moved:
+            # Before anything is removed, this among it.
+            data = content_at_hand(self.task.root, source, want.entry.size_bytes)
+            if digest_of(data) == want.entry.digest:
+                self.take(want, data)
+            else:
+                self.late.append((block, want))
         for path in self.task.plan.removes:
             self.done.note(path, self._writer.remove(path))
         for path, entry in self.task.plan.writes.items():
@@ -144,7 +177,7 @@ class _Run:
         self._put(want, data)
 
     def end(self) -> None:
-        """Write the large files of which everything is at hand; what turns out not to be is in `late` afterwards."""
+        """Write what of large files is at hand; what turns out not to be is in `late` afterwards."""
         self.begin()
         for path, wants in list(self._at_hand.items()):
             self._start(path, wants[0][1].entry)
@@ -159,7 +192,7 @@ class _Run:
         self._large[path] = (self._writer.begin(path, entry.kind, entry.size_bytes), positions)
         wants = self._at_hand.pop(path, [])
         for (block, want, _), data in zip(wants, self._slices(path, wants), strict=True):
-            if digest_of(data) == want.chunk.digest:
+            if digest_of(data) == want.digest:
                 self._put(want, data)
             else:
                 self.late.append((block, want))
@@ -169,7 +202,7 @@ class _Run:
         unread = len(wants)
         with suppress(OSError), open_at_hand(self.task.root, path) as handle:
             for _, want, offset in wants:
-                data = os.pread(handle, want.chunk.size_bytes, offset)  # type: ignore[attr-defined,unused-ignore] # not on Windows
+                data = os.pread(handle, want.size_bytes, offset)  # type: ignore[attr-defined,unused-ignore] # not on Windows
                 unread -= 1
                 yield data
         yield from [b""] * unread
@@ -272,24 +305,30 @@ def _write(runs: list[_Run], objects: ObjectReader, progress: ProgressListener) 
 def _fetch(
     wants: dict[Block, list[_Want]], runs: list[_Run], objects: ObjectReader, progress: ProgressListener
 ) -> None:
-    """Fetch blocks and hand out their chunks."""
+    """Fetch blocks and hand out their chunks, which the threads that open them have checked."""
     total = sum(len(run.task.plan.writes) for run in runs)
-    for block, plain in _opened(wants, objects):
-        for want in wants[block]:
+    for block, contents in _opened(wants, objects):
+        for want, data in zip(wants[block], contents, strict=True):
             want.run.begin()
-            want.run.take(
-                want, take_chunk(plain, want.offset, want.chunk, f"content of {want.run.task.repo}/{want.path}")
-            )
+            want.run.take(want, data)
         progress(Progress(phase="write", done=sum(len(run.done.written) for run in runs), total=total, unit="files"))
 
 
-def _opened(wants: Iterable[Block], objects: ObjectReader) -> Iterator[tuple[Block, bytes]]:
-    """Yield every block with its plain bytes: those of bundles as they arrive, then those that came with the head."""
+def _opened(wants: dict[Block, list[_Want]], objects: ObjectReader) -> Iterator[tuple[Block, list[bytes]]]:
+    """Yield every block with what is wanted of it: those of bundles as they arrive, then those that came with the head."""
+
+    def checked(block: Block, plain: bytes) -> list[bytes]:
+        return [
+            take_chunk(plain, offset, Chunk(digest, size_bytes), f"content of {run.task.repo}/{path}")
+            for run, path, _, digest, size_bytes, offset, _ in wants[block]
+        ]
+
     blocks = list(wants)
-    yield from objects.load_blocks(block for block in blocks if isinstance(block, StoredBlock))
+    yield from objects.load_blocks((block for block in blocks if isinstance(block, StoredBlock)), checked)
     for block in blocks:
         if isinstance(block, InlineBlock):
-            yield block, open_block(block.frame, block.plain_bytes, block.checksum, "an inline block of the head")
+            plain = open_block(block.frame, block.plain_bytes, block.checksum, "an inline block of the head")
+            yield block, checked(block, plain)
 
 
 def _pack_begun(plan: Plan, before: dict[TreePath, frozenset[Known]] | None) -> bytes:

@@ -7,7 +7,7 @@ is safe from a prune beside it.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -150,7 +150,7 @@ def draft_head(
 def next_head(before: Head | None, repos: dict[str, RepoHead], record: Record) -> Head:
     """Return the head that has *record* on top of those of *before*, with a write id of its own."""
     return Head(
-        write_id=secrets.token_bytes(WRITE_ID_BYTES),
+        write_id=os.urandom(WRITE_ID_BYTES),
         sequence=record.sequence,
         repos=repos,
         records=(*(before.records if before else ()), record),

@@ -11,11 +11,12 @@ Files that the system has in memory are read by one thread, and compressed by th
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,13 +50,14 @@ _ALONE_BELOW_FILES = 64
 # A batch is bounded by its number of files too, so that a tree of tiny ones is read and packed side by side as well.
 _BATCH_FILES = 1024
 
-# A first batch that takes longer than this has come from a disk and not from memory.
-_QUICK_SECONDS_PER_FILE = 60e-6
-_QUICK_SECONDS_PER_BYTE = 2e-9
-
-# Then so many threads open and read files ahead of the one that takes them in, so many files at most.
+# Where a file in so many had to be waited for, the first batch has come from a disk and not from memory. Then so many threads
+# open and read files ahead of the one that takes them in, so many at a time.
+_WAITS_PER_FILE = 1 / 8
 _READAHEAD_THREADS = 8
-_READAHEAD_FILES = 64
+_READAHEAD_FILES = 16
+
+# So many blocks, of at most 2 MiB, may wait to be packed.
+_PACKED_AHEAD = 8
 
 
 class ReadFile(NamedTuple):
@@ -135,18 +137,24 @@ def _read_many(reader: _Reader, small: Iterable[Unread], into: Intake) -> Iterat
     with ExitStack() as stack:
         executor = stack.enter_context(workers(_threads(), "intake"))
         items = iter(small)
-        start = time.perf_counter()
+        waits = _waits()
         first = reader.batch(items)
-        if time.perf_counter() - start > _quick_seconds(first):
+        if _waits() - waits > len(first.read) * _WAITS_PER_FILE:
             ahead = stack.enter_context(workers(_READAHEAD_THREADS, "readahead"))
-            items = windowed(ahead, reader.touch, items, count=_READAHEAD_FILES)
+            left = items
+            groups = iter(lambda: list(islice(left, _READAHEAD_FILES)), [])
+            items = chain.from_iterable(windowed(ahead, reader.touch, groups, count=2 * _READAHEAD_THREADS))
         batches = chain([first], iter(lambda: reader.batch(items), _RawBatch()))
-        yield from _merge(windowed(executor, _packed, batches, count=2 * _threads()), into)
+        yield from _merge(windowed(executor, _packed, batches, count=_PACKED_AHEAD), into)
 
 
-def _quick_seconds(raw: _RawBatch) -> float:
-    size_bytes = sum(item.entry.size_bytes for item in raw.read)
-    return len(raw.read) * _QUICK_SECONDS_PER_FILE + size_bytes * _QUICK_SECONDS_PER_BYTE
+def _waits() -> int:
+    """Return how often this thread has had to wait for something, where the system counts that; being slow is no waiting."""
+    if sys.platform != "linux":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _size(item: Unread) -> int:
@@ -169,11 +177,12 @@ class _Reader:
         self._base = os.path.join(root, "")  # noqa: PTH118 - with its slash
         self._claims = claims
 
-    def touch(self, item: Unread) -> Unread:
-        """Have the system bring a file into its memory; what is wrong with it shows when it is read."""
-        with suppress(OSError, ValueError, UnstableFileError):
-            first_look(self._base, item, 0)
-        return item
+    def touch(self, items: list[Unread]) -> list[Unread]:
+        """Have the system bring files into its memory; what is wrong with them shows when they are read."""
+        for item in items:
+            with suppress(OSError, UnstableFileError):
+                first_look(self._base, item, 0)
+        return items
 
     def batch(self, items: Iterator[Unread]) -> _RawBatch:
         """Read of *items* what fills one block, or what is left of them; the empty batch if nothing is."""

@@ -15,9 +15,10 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from synccore.diff import diff
+from synccore.digest import Digest
 from synccore.journal import Delta, Known, known_of
-from synccore.manifest import Entry, Tree
-from synccore.treepath import TreePath
+from synccore.manifest import Entry, FileKind, Tree
+from synccore.treepath import TreePath, directories_above
 
 _NOTHING: Mapping[TreePath, Collection[Known]] = {}
 
@@ -77,6 +78,8 @@ def plan_from_trees(base: Tree, target: Tree, *, begun: Mapping[TreePath, Collec
         target: what must stand here.
         begun: what runs that did not finish may have written since: it is ours too, and has to go the same way.
     """
+    if not base and not begun:
+        return Plan(dict(sorted(target.items())), {}, dict.fromkeys(sorted(target), frozenset()))
     removed, changed, _ = diff(base, target)
     writes = {**changed, **{path: target[path] for path in begun if path in target}}
     removes = dict.fromkeys(sorted({*removed, *[path for path in begun if path not in target]}))
@@ -110,6 +113,28 @@ def plan_from_deltas(deltas: Iterable[Delta]) -> Plan:
     removes = {path: None for path in sorted(removes) if ours[path]}
     writes = {path: entry for path, entry in sorted(writes.items()) if known_of(entry) not in ours[path]}
     return Plan(writes, removes, {path: ours[path] for path in (*writes, *removes)})
+
+
+def moved_from(plan: Plan) -> dict[TreePath, TreePath]:
+    """Return, for small files to write, a path to remove that has had the same content: a renamed directory is not fetched.
+
+    A path that cannot be written while what is to be removed still stands, because one is a directory of the other, is none of
+    them; nor are links.
+    """
+    sources: dict[Digest, TreePath] = {}
+    for path in plan.removes:
+        for known in plan.ours[path]:
+            if known.kind is not FileKind.SYMLINK:
+                sources.setdefault(known.digest, path)
+    above = directories_above(plan.removes) if sources else set()
+    found = {}
+    for path, entry in plan.writes.items():
+        source = sources.get(entry.digest)
+        if source is None or entry.chunks or not entry.size_bytes or entry.kind is FileKind.SYMLINK:
+            continue
+        if path not in above and not any(parent in plan.removes for parent in directories_above([path])):
+            found[path] = source
+    return found
 
 
 def overlay(tree: Tree, deltas: Iterable[Delta]) -> dict[TreePath, Entry]:

@@ -8,7 +8,7 @@ the head before that cannot move it any more, and one who reads it afterwards re
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -212,7 +212,7 @@ def _in_order(condemned: Iterable[Listed], user: str, end: ObjectRef | None) -> 
 
 def _moved(user: str, backend: Writer, choice: _Choice) -> bool:
     """Move the head, so that whoever has read it before has to read it again; tell whether it was still the one looked at."""
-    head = replace(choice.at.head, write_id=secrets.token_bytes(WRITE_ID_BYTES), horizon=choice.horizon)
+    head = replace(choice.at.head, write_id=os.urandom(WRITE_ID_BYTES), horizon=choice.horizon)
     try:
         moved = move_head(backend, user, head, replacing=choice.at.version)
     except ConflictError:

@@ -7,10 +7,10 @@ was there before may be about to go.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from synccore.backends.base import Reader, Unchanged, Writer
 from synccore.bundle import Bundle, open_block
@@ -25,6 +25,8 @@ from synccore.windowed import windowed, workers
 
 # A bundle of which more than this share is needed is fetched whole: one request, and its digest can be checked.
 _WHOLE_ABOVE_SHARE = 0.5
+
+_T = TypeVar("_T")
 
 # Ranges closer than this are fetched as one: a round trip costs more than so many bytes.
 _COALESCE_GAP_BYTES = 256 * 2**10
@@ -134,11 +136,13 @@ class ObjectReader:
         span = _Span(block.bundle, block.offset, block.stored_bytes, (block,))
         return self._open((*self._fetch(span), block))[1]
 
-    def load_blocks(self, wanted: Iterable[StoredBlock]) -> Iterator[tuple[StoredBlock, bytes]]:
-        """Fetch *wanted* and yield each block with its plain bytes, in the order in which the bundles first occur.
+    def load_blocks(
+        self, wanted: Iterable[StoredBlock], use: Callable[[StoredBlock, bytes], _T]
+    ) -> Iterator[tuple[StoredBlock, _T]]:
+        """Fetch *wanted* and yield what *use* makes of each and its plain bytes, in the order in which the bundles first occur.
 
-        Bundles come in parallel, at most `MAX_REQUESTS` requests and `MAX_FLYING_BYTES` at a time; blocks are
-        decompressed ahead by a second thread while the caller works on the last one.
+        Bundles come in parallel, at most `MAX_REQUESTS` requests and `MAX_FLYING_BYTES` at a time; blocks are decompressed and
+        used ahead by other threads while the caller works on the last one.
 
         Raises:
             IntegrityError: a bundle is missing or damaged.
@@ -146,6 +150,11 @@ class ObjectReader:
         spans = _spans(wanted)
         if not spans:
             return
+
+        def opened(item: tuple[_Span, bytes, StoredBlock]) -> tuple[StoredBlock, _T]:
+            block, plain = self._open(item)
+            return block, use(block, plain)
+
         with workers(MAX_REQUESTS, "fetch") as fetchers, workers(2, "decompress") as openers:
             fetched = windowed(
                 fetchers,
@@ -156,7 +165,7 @@ class ObjectReader:
                 weight_limit=MAX_FLYING_BYTES,
             )
             stored = ((span, data, block) for span, data in fetched for block in span.blocks)
-            yield from windowed(openers, self._open, stored, count=6)
+            yield from windowed(openers, opened, stored, count=6)
 
     def _fetch(self, span: _Span) -> tuple[_Span, bytes]:
         key = bundle_key(self._user, span.bundle.digest)
@@ -240,7 +249,7 @@ class ObjectWriter:
 
 def _any_split() -> int:
     """Return where a frame is split so that it has bytes of its own, whatever else has the same content."""
-    return 1 + secrets.randbelow(2**32)
+    return 1 + int.from_bytes(os.urandom(4), "little")
 
 
 def checked_manifest(data: bytes, what: str) -> Manifest:

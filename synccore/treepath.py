@@ -22,6 +22,9 @@ MAX_COMPONENT_BYTES = 255
 # How much of what is no path a message shows: it may be megabytes.
 _SHOWN = 200
 
+# So few are looked at one by one, where not all of them are plainly fine.
+_LOOKED_AT_ALONE = 16
+
 # Code points that HFS+ leaves out when it compares names, so that ``.g\u200cit`` opens ``.git`` there.
 _IGNORABLE = "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206a\u206b\u206c\u206d\u206e\u206f\ufeff"
 
@@ -63,7 +66,11 @@ class TreePath(str):
         if _surely_fine(listed):
             make = str.__new__
             return [make(cls, text) for text in listed]
-        return [cls(text) for text in listed]
+        if len(listed) <= _LOOKED_AT_ALONE:
+            return [cls(text) for text in listed]
+        # One unusual name among many thousands must not make them all expensive.
+        half = len(listed) // 2
+        return cls.many(listed[:half]) + cls.many(listed[half:])
 
     @property
     def parts(self) -> list[str]:
@@ -79,6 +86,17 @@ class TreePath(str):
     def parent(self) -> str:
         """Everything before the last component, without its slash; empty at the root."""
         return self.rpartition("/")[0]
+
+
+def directories_above(paths: Iterable[str]) -> set[str]:
+    """Return every directory that *paths* lie in, except the root."""
+    directories: set[str] = set()
+    for directory in {path.rpartition("/")[0] for path in paths}:
+        above = directory
+        while above and above not in directories:
+            directories.add(above)
+            above = above.rpartition("/")[0]
+    return directories
 
 
 def _surely_fine(texts: list[str]) -> bool:

@@ -61,7 +61,7 @@ def _identity(case: Case) -> Finding:
     answer = case.ask_oauth("/oauth2/v2/tokeninfo", query=(("access_token", token),))
     if not answer.is_ok:
         return cannot_tell(f"Google's token service answered {answer.said}")
-    email = answer.document.get("email")
+    email = answer.document.get("email") or case.tokens.machine_account()
     scopes = [scope.removeprefix(_PREFIX) for scope in str(answer.document.get("scope", "")).split()]
     who = str(email) if email else "somebody whose address the credentials do not say"
     if email:

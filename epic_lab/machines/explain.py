@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from epic_lab.errors import LabError, LabErrorKind
+from epic_lab.machines.machine import Machine, State
 from epic_lab.machines.refusal import Refusal, Sort
 from synccore.errors import BackendError, ErrorKind
 
@@ -143,6 +144,24 @@ def stock_out_error(
     )
 
 
+def stock_out_at_home(error: LabError, machine: Machine) -> LabError:
+    """Return the error of a stock-out for *machine*, which is bound to the zone that its disk is in."""
+    another = (
+        f"or give it another type, for example `epic-notebook resize {machine.name} n2d-standard-4`, and start that"
+        if machine.state is State.STOPPED
+        else "its memory is kept meanwhile"
+    )
+    return LabError(
+        error.kind,
+        f"{machine.zone} has no {machine.machine_type} left now for {machine.name}, which stays {machine.state.said} "
+        f"({error.facts['code']})",
+        hint=f"Its disk is in that zone, so it can run nowhere else. Try again later, {another}.",
+        machine=machine.name,
+        zone=machine.zone,
+        **_of_the_cloud(error.facts),
+    )
+
+
 def _quota(refusal: Refusal, attempt: Attempt) -> LabError:
     return quota_error(
         _facts(refusal),
@@ -268,7 +287,7 @@ def _unreachable(refusal: Refusal, attempt: Attempt) -> LabError:
 
 def _other(refusal: Refusal, attempt: Attempt) -> LabError:
     if _MISSING.search(refusal.message):
-        found = re.search(r"/zones/([^/']+)/([a-zA-Z]+)/([^/']+)'", refusal.message)
+        found = re.search(r"zones/([^/']+)/([a-zA-Z]+)/([^/']+)'", refusal.message)
         missing = f"there is no {_NOUNS.get(found[2], found[2])} {found[3]} in {found[1]}" if found else refusal.message
         return LabError(
             LabErrorKind.NO_SUCH_RESOURCE,

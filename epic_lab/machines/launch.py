@@ -84,12 +84,8 @@ def judged(
     Raises:
         LabError: one of the choices cannot be meant, or two of them do not go together.
     """
-    if machine_type is not None and _MACHINE_TYPE.fullmatch(machine_type) is None:
-        raise _refused(
-            f"{machine_type!r} is no machine type: expected a name such as {machine_types.DEFAULT}",
-            "https://cloud.google.com/compute/docs/machine-resource lists them; for more memory n2-highmem-8, for more processors n2-standard-16.",
-            machine_type=machine_type,
-        )
+    if machine_type is not None:
+        check_machine_type(machine_type)
     if not SMALLEST_DISK_GB <= disk_gb <= LARGEST_DISK_GB:
         raise _refused(
             f"a disk of {disk_gb} GB cannot be: expected {SMALLEST_DISK_GB} to {LARGEST_DISK_GB} GB",
@@ -111,6 +107,20 @@ def judged(
         service_account=service_account or "default",
         max_run_seconds=None if max_run is None else _run_seconds(max_run),
     )
+
+
+def check_machine_type(name: str) -> None:
+    """Check that *name* can be a machine type.
+
+    Raises:
+        LabError: it cannot.
+    """
+    if _MACHINE_TYPE.fullmatch(name) is None:
+        raise _refused(
+            f"{name!r} is no machine type: expected a name such as {machine_types.DEFAULT}",
+            "https://cloud.google.com/compute/docs/machine-resource lists them; for more memory n2-highmem-8, for more processors n2-standard-16.",
+            machine_type=name,
+        )
 
 
 def instance(launch: Launch, *, project: str, zone: str) -> dict[str, Any]:

@@ -73,6 +73,11 @@ class MachineType:
         return self.family in _ARM_FAMILIES
 
     @property
+    def is_custom(self) -> bool:
+        """Tell whether its name says its size in full, so that no list has it."""
+        return "custom-" in self.name
+
+    @property
     def brings_gpus(self) -> bool:
         """Tell whether the type decides which GPUs there are, so that none can be attached beside them."""
         return self.family in _BUILT_IN_GPU_FAMILIES

@@ -33,7 +33,7 @@ SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 WIDE_SCOPES = ("https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/userinfo.email")
 
 _METADATA_HOST = "metadata.google.internal"
-_METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
+_METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default"
 _PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 _METADATA_PATIENCE_SECONDS = 5.0
 
@@ -145,17 +145,7 @@ class Tokens:
 
     def _ask_metadata(self) -> Token:
         """Get a token as https://cloud.google.com/compute/docs/access/authenticate-workloads says."""
-        host = self._access.metadata_host or _METADATA_HOST
-        patience = min(_METADATA_PATIENCE_SECONDS, self._access.deadline_seconds)
-        connection = http.client.HTTPConnection(host, timeout=patience)
-        try:
-            connection.request("GET", _METADATA_PATH, headers={"Metadata-Flavor": "Google"})
-            response = connection.getresponse()
-            status, body = response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise _unavailable(f"the metadata server {host} did not answer: {error}") from error
-        finally:
-            connection.close()
+        host, status, body = self._get_metadata("/token")
         if status == http.client.NOT_FOUND:
             raise _no_credentials(f"the metadata server {host} says that this machine has no service account")
         if status != http.client.OK:
@@ -165,6 +155,31 @@ class Tokens:
             return Token(str(content["access_token"]), self._clock() + float(content["expires_in"]))
         except (ValueError, KeyError, TypeError):
             raise _unavailable(f"the metadata server {host} answered with no token") from None
+
+    def machine_account(self) -> str | None:
+        """Return the address of the machine's service account, where tokens come from there.
+
+        Raises:
+            UnavailableError: the metadata server does not answer.
+        """
+        if not self.asks_metadata():
+            return None
+        _, status, body = self._get_metadata("/email")
+        return body.decode("utf-8", "replace").strip() if status == http.client.OK else None
+
+    def _get_metadata(self, path: str) -> tuple[str, int, bytes]:
+        """Return who was asked for something of the machine's service account, the status and the answer."""
+        host = self._access.metadata_host or _METADATA_HOST
+        patience = min(_METADATA_PATIENCE_SECONDS, self._access.deadline_seconds)
+        connection = http.client.HTTPConnection(host, timeout=patience)
+        try:
+            connection.request("GET", _METADATA_PATH + path, headers={"Metadata-Flavor": "Google"})
+            response = connection.getresponse()
+            return host, response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise _unavailable(f"the metadata server {host} did not answer: {error}") from error
+        finally:
+            connection.close()
 
     # -- google-auth ---------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Chunks of large files that need not be fetched, because the file that is to be replaced has them.
+"""Contents that need not be fetched, because a file that is to be replaced or removed has them.
 
 Invariant: what comes from here is a guess until its digest was compared, for somebody may be writing to the file; and
 nothing is read through a link.
@@ -41,6 +41,15 @@ def chunks_at_hand(root: Path, path: TreePath, wanted: Collection[Digest]) -> di
         # Gone, unreadable, or there is nothing here to cut with: then it is fetched.
         return {}
     return found
+
+
+def content_at_hand(root: Path, path: TreePath, size_bytes: int) -> bytes:
+    """Read *size_bytes* of the file *path* below *root*, or what can be had of it: perhaps nothing."""
+    try:
+        with open_at_hand(root, path) as handle:
+            return os.read(handle, size_bytes) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
+    except (OSError, InvalidInputError):
+        return b""
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from synccore.ignore import (
     parse_synccodeignore,
 )
 from synccore.problem import Problem, ProblemKind
-from synccore.treepath import TreePath
+from synccore.treepath import TreePath, directories_above
 from synccore.worktree import git
 from synccore.worktree.folder import FolderListing, is_git_directory, is_link, looks_like_a_work_tree
 from synccore.worktree.git import GitListing, refuse_bare
@@ -411,7 +411,7 @@ def _reachable(root: Path, paths: list[str]) -> list[str]:
     Git lists the tracked ``a/b`` also when ``a`` has become a link or a file; to look at ``a/b`` then would lead through
     the link. And it lists the tracked ``a`` also when ``a`` has become a directory with files of its own.
     """
-    directories = directories_of(paths)
+    directories = directories_above(paths)
     gone: set[str] = set()
     for directory in directories:
         with suppress(OSError, ValueError):
@@ -422,17 +422,6 @@ def _reachable(root: Path, paths: list[str]) -> list[str]:
         return paths
     below = tuple(f"{directory}/" for directory in gone)
     return [path for path in paths if path not in replaced and not path.startswith(below)]
-
-
-def directories_of(paths: Iterable[str]) -> set[str]:
-    """Return every directory that *paths* lie in, except the root."""
-    directories: set[str] = set()
-    for directory in {path.rpartition("/")[0] for path in paths}:
-        above = directory
-        while above and above not in directories:
-            directories.add(above)
-            above = above.rpartition("/")[0]
-    return directories
 
 
 def _buildable(texts: list[str]) -> tuple[list[TreePath], list[Problem]]:
@@ -464,7 +453,7 @@ def collisions(paths: Iterable[TreePath]) -> tuple[Problem, ...]:
     below colliding directories is not reported again. 100,000 ASCII paths without a collision take about 40 ms.
     """
     listed = list(paths)
-    directories = directories_of(listed)
+    directories = directories_above(listed)
     files = set(_folded("\0".join(listed)).split("\0"))
     folders = {_folded(directory) for directory in directories}
     if len(files) == len(listed) and len(folders) == len(directories) and files.isdisjoint(folders):

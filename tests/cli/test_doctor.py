@@ -283,6 +283,11 @@ def test_credentials_that_are_no_good_for_storage_are_wrong(vm: Machine, cloud: 
     assert found["identity"]["facts"]["identity"] == "serviceAccount:vm@our-lab.iam.gserviceaccount.com"
 
 
+def test_a_vms_token_need_not_say_whose_it_is(vm: Machine, cloud: Cloud) -> None:
+    cloud.control.email = None
+    assert findings(vm)["identity"]["facts"]["identity"] == "serviceAccount:lab@project.iam.gserviceaccount.com"
+
+
 def test_credentials_that_do_not_say_whose_they_are_are_well(well: Machine, cloud: Cloud) -> None:
     cloud.control.email = None
     assert findings(well)["identity"]["facts"]["identity"] is None

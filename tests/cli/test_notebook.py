@@ -15,6 +15,8 @@ import pytest
 
 from epic_lab.cli import boundary
 from epic_lab.cli.notebook import COMMANDS, PROG_NAME, group
+from epic_lab.testing.compute.faults import EndIn
+from epic_lab.testing.compute.refusals import quota_exceeded
 from epic_lab.testing.compute_server import ComputeServer
 
 Machine = Any
@@ -273,6 +275,16 @@ def test_a_launch_says_the_price_first_and_what_was_made_last(ann: Desk, compute
     assert next_step == "  it boots now; `epic-notebook wait ann-cpu` says when its JupyterLab answers"
 
 
+def test_a_launch_names_what_runs_already(ann: Desk, compute: ComputeServer) -> None:
+    ann.notebook("launch", "old")
+    compute.service.timeline.pass_time(60)
+    done = ann.notebook("launch", "new")
+    [note] = [line for line in done.err.splitlines() if "also running" in line]
+    assert note.startswith("note: also running: ann-old (")
+    assert note.endswith(" old, $0.23 an hour); suspend what is not needed")
+    assert ann.notebook("launch", "third", "--json").document["also_running"] == ["ann-new", "ann-old"]
+
+
 def test_a_launch_that_waits_ends_with_the_address(ann: Desk, compute: ComputeServer) -> None:
     compute.service.seconds_a_look = 60.0
     done = ann.notebook("launch", "cpu", "--wait")
@@ -355,6 +367,36 @@ def test_a_running_machine_changes_its_type_only_with_a_restart(ann: Desk, compu
     assert done.out.startswith("ann-cpu  n2-standard-4 -> n2-standard-8, disk 200 GB -> 300 GB; it is ")
     again = ann.notebook("resize", "cpu", "--disk", "300")
     assert again.out.startswith("ann-cpu  has that size already; nothing to do; it is ")
+
+
+def test_a_type_that_the_zone_has_not_stops_no_machine(ann: Desk, compute: ComputeServer) -> None:
+    ann.notebook("launch", "cpu")
+    compute.service.timeline.pass_time(60)
+    missing = ann.notebook("resize", "cpu", "n2-standard-5", "--restart")
+    assert missing.code == 4
+    assert (
+        "there is no machine type n2-standard-5 in us-central1-a, where ann-cpu is; nothing was changed" in missing.err
+    )
+    assert ann.notebook("resize", "cpu", "spot", "--restart").code == 2
+    assert "instances.stop" not in compute.calls
+
+
+def test_a_type_that_is_refused_leaves_the_machine_running_as_it_did(ann: Desk, compute: ComputeServer) -> None:
+    ann.notebook("launch", "cpu")
+    compute.service.timeline.pass_time(60)
+    compute.inject(EndIn(quota_exceeded("N2_CPUS", limit=4)), call="instances.setMachineType")
+    refused = ann.notebook("resize", "cpu", "n2-standard-8", "--restart")
+    assert refused.code == 5
+    assert "limit 4" in refused.err
+    assert compute.calls["instances.start"] == 1
+    machine = ann.notebook("status", "cpu", "--json").document["machine"]
+    assert machine["machine_type"] == "n2-standard-4"
+    assert machine["state"] in {"provisioning", "staging", "running"}
+
+
+def test_a_machine_that_ends_by_itself_says_so(ann: Desk) -> None:
+    ann.notebook("launch", "cpu", "--max-run", "90m")
+    assert "\n  ends     stops by itself, after 90 min\n" in ann.notebook("status", "cpu").out
 
 
 def test_the_address_is_printed_and_without_a_domain_the_tunnel_is_explained(ann: Desk, compute: ComputeServer) -> None:

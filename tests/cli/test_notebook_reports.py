@@ -42,7 +42,7 @@ SUSPENDED = Changed(
     machine=SLEEPING, before=State.RUNNING, after=State.SUSPENDED, done=Request.SUSPEND, elapsed_seconds=41.0
 )
 WANTED = launches.judged(LAB.name("cpu"), scripts="gs://lab-bucket/scripts")
-LAUNCHED = Launched(machine=CPU, without_stock=("europe-west1-c",), elapsed_seconds=23.0)
+LAUNCHED = Launched(machine=CPU, without_stock=("europe-west1-c",), beside=(), elapsed_seconds=23.0)
 WAITED = Waited(machine=CPU, readiness=Readiness.READY, elapsed_seconds=212.4)
 
 
@@ -70,22 +70,32 @@ def test_a_wait_is_said_to_the_second(seconds: float, said: str) -> None:
 
 
 def test_a_change_says_what_was_and_what_it_costs_now() -> None:
-    [line] = wording.changed_lines(SUSPENDED)
+    [line] = wording.changed_lines(LAB, SUSPENDED)
     said, estimate = line.rsplit("  (", 1)
     assert said == "ana-cpu  suspended after 41 s; it was running; $0.031 an hour now"
     assert estimate == "an estimate: list prices of europe-west1, 2026-02-12)"
 
 
+def test_what_comes_next_is_said() -> None:
+    started = dataclasses.replace(SUSPENDED, machine=CPU, after=State.STAGING, done=Request.START)
+    assert wording.changed_lines(LAB, started)[1:] == [
+        "  it boots now; `epic-notebook wait ana-cpu` says when its JupyterLab answers"
+    ]
+    resumed = dataclasses.replace(started, after=State.RUNNING, done=Request.RESUME)
+    assert wording.changed_lines(LAB, resumed)[1:] == ["  https://lab.example.org/ana-cpu"]
+    assert wording.changed_lines(dataclasses.replace(LAB, domain=None), resumed)[1:] == []
+
+
 def test_what_was_so_already_is_said() -> None:
     already = dataclasses.replace(SUSPENDED, before=State.SUSPENDED, done=None)
-    assert wording.changed_lines(already) == ["ana-cpu  is suspended already; nothing to do"]
+    assert wording.changed_lines(LAB, already) == ["ana-cpu  is suspended already; nothing to do"]
     meanwhile = dataclasses.replace(SUSPENDED, before=State.SUSPENDING, done=None)
-    assert wording.changed_lines(meanwhile) == ["ana-cpu  was suspending and is suspended; nothing to do"]
+    assert wording.changed_lines(LAB, meanwhile) == ["ana-cpu  was suspending and is suspended; nothing to do"]
 
 
 def test_what_is_gone_costs_nothing() -> None:
     gone = dataclasses.replace(SUSPENDED, machine=CPU, after=None, done=Request.DELETE)
-    assert wording.changed_lines(gone) == ["ana-cpu  terminated after 41 s; it was running"]
+    assert wording.changed_lines(LAB, gone) == ["ana-cpu  terminated after 41 s; it was running"]
 
 
 def test_a_spot_machine_costs_at_most_what_is_said() -> None:

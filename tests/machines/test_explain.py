@@ -146,10 +146,11 @@ def test_a_missing_permission_comes_with_a_role_that_grants_it(permission: str |
     assert role_for(permission) == role
 
 
-def test_a_machine_type_that_a_zone_has_not_is_named() -> None:
+@pytest.mark.parametrize("place", ["https://compute.googleapis.com/compute/v1/projects/proj1/zones", "zones"])
+def test_a_machine_type_that_a_zone_has_not_is_named(place: str) -> None:
     message = (
-        "Invalid value for field 'resource.machineType': 'https://compute.googleapis.com/compute/v1/projects/proj1/zones/"
-        "us-central1-a/machineTypes/n2-standard-5'. The referenced resource does not exist."
+        f"Invalid value for field 'resource.machineType': '{place}/us-central1-a/machineTypes/n2-standard-5'. "
+        "The referenced resource does not exist."
     )
     error = explain(at_once(refusals.invalid(message)), ATTEMPT)
     assert error.kind is LabErrorKind.NO_SUCH_RESOURCE

@@ -18,8 +18,8 @@ from epic_lab.machines.states import Request, Verb
 from epic_lab.notebook import Notebooks
 from epic_lab.notebook_launch import Launched, launch
 from epic_lab.notebook_watch import Readiness, wait_until_ready
-from epic_lab.testing.compute.faults import Refuse
-from epic_lab.testing.compute.refusals import permission_denied
+from epic_lab.testing.compute.faults import EndIn, Refuse
+from epic_lab.testing.compute.refusals import permission_denied, quota_exceeded, stock_out
 from epic_lab.testing.compute_server import ComputeServer
 
 ZONES = ("us-central1-a", "us-central1-b")
@@ -125,6 +125,13 @@ def test_a_name_that_is_taken_in_another_zone_is_taken(notebooks: Notebooks, com
     assert refused.value.kind is LabErrorKind.NAME_TAKEN
     assert "in europe-west4-a" in refused.value.message
     assert compute.calls["instances.insert"] == 1
+
+
+def test_a_launch_knows_which_of_the_users_machines_run_already(notebooks: Notebooks) -> None:
+    running(notebooks, "old")
+    notebooks.change(Verb.SUSPEND, running(notebooks, "asleep"))
+    running(dataclasses.replace(notebooks, username="bob"), "theirs")
+    assert [machine.name for machine in made(notebooks, "new").beside] == ["ann-old"]
 
 
 # -- finding -----------------------------------------------------------------------------------------------------------
@@ -260,6 +267,39 @@ def test_a_machine_that_goes_while_it_is_waited_for_is_gone(
     with pytest.raises(LabError) as gone:
         notebooks.settled(machine)
     assert gone.value.message == "ann-gpu in us-central1-a is gone: it was terminated meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("before", "verb", "remedy"),
+    [
+        (Verb.STOP, Verb.START, "epic-notebook resize ann-gpu n2d-standard-4"),
+        (Verb.SUSPEND, Verb.RESUME, "its memory is kept meanwhile"),
+    ],
+)
+def test_a_machine_whose_zone_has_none_left_can_run_nowhere_else(
+    notebooks: Notebooks, compute: ComputeServer, before: Verb, verb: Verb, remedy: str
+) -> None:
+    resting = notebooks.change(before, running(notebooks)).machine
+    compute.inject(EndIn(stock_out("proj1", ZONES[0])), call=f"instances.{verb.value}")
+    with pytest.raises(LabError) as failed:
+        notebooks.change(verb, resting)
+    assert failed.value.kind is LabErrorKind.OUT_OF_STOCK
+    assert failed.value.message == (
+        f"us-central1-a has no n2-standard-4 left now for ann-gpu, which stays {resting.state.said} "
+        "(ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS)"
+    )
+    assert remedy in failed.value.hint
+    assert "--zone" not in failed.value.hint
+
+
+def test_a_quota_that_a_start_meets_is_explained_with_what_is_in_use(
+    notebooks: Notebooks, compute: ComputeServer
+) -> None:
+    stopped = notebooks.change(Verb.STOP, running(notebooks)).machine
+    running(notebooks, "other")
+    compute.inject(EndIn(quota_exceeded("N2_CPUS", limit=6)), call="instances.start")
+    with pytest.raises(LabError, match=r"limit 6, in use \d+ \(QUOTA_EXCEEDED\)"):
+        notebooks.change(Verb.START, stopped)
 
 
 def test_a_disk_only_grows(notebooks: Notebooks) -> None:

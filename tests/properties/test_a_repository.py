@@ -127,7 +127,9 @@ class RepositoryOfTrees(RuleBasedStateMachine):
 
     def _contents(self, found: Manifest) -> dict[str, bytes]:
         blocks = {found.places[chunk.digest].block for entry in found.tree.values() for chunk in chunks_of(entry)}
-        plain: dict[object, bytes] = dict(self.objects.load_blocks(it for it in blocks if isinstance(it, StoredBlock)))
+        plain: dict[object, bytes] = dict(
+            self.objects.load_blocks((it for it in blocks if isinstance(it, StoredBlock)), lambda _block, plain: plain)
+        )
         for it in blocks:
             if isinstance(it, InlineBlock):
                 plain[it] = open_block(it.frame, it.plain_bytes, it.checksum, "inline")

@@ -17,6 +17,7 @@ from epic_lab.lab import Lab
 from epic_lab.machines import images, prices
 from epic_lab.machines import launch as launches
 from epic_lab.machines.launch import Launch
+from epic_lab.machines.machine import Machine
 from epic_lab.notebook import Notebooks, open_notebooks
 from epic_lab.notebook_launch import Launched
 from epic_lab.notebook_launch import launch as launch_machine
@@ -124,6 +125,8 @@ def command(
         notebooks, wanted, places, output, waits=output.shows_progress if waits is None else waits
     )
     output.result(lines(notebooks, launched, waited), document(notebooks, launched, waited))
+    if launched.beside and not as_json:
+        output.note(f"also running: {', '.join(map(_running, launched.beside))}; suspend what is not needed")
 
 
 def lines(notebooks: Notebooks, launched: Launched, waited: Waited | None) -> list[str]:
@@ -148,6 +151,7 @@ def document(notebooks: Notebooks, launched: Launched, waited: Waited | None) ->
         "project": notebooks.cloud.project,
         "machine": wording.machine_document(notebooks, machine),
         "zones_without_stock": list(launched.without_stock),
+        "also_running": [each.name for each in launched.beside],
         "readiness": None if waited is None else waited.readiness.value,
         "elapsed_seconds": round(took, 1),
     }
@@ -177,6 +181,11 @@ def dry_document(notebooks: Notebooks, wanted: Launch, zones: Sequence[str]) -> 
         "request": launches.instance(wanted, project=notebooks.cloud.project, zone=zones[0]),
         "price": wording.price_document(prices.of_launch(wanted, zones[0]), None),
     }
+
+
+def _running(machine: Machine) -> str:
+    price = prices.of_machine(machine)
+    return f"{machine.name} ({wording.age_of(machine)} old, {wording.money(price.now(machine.state))} an hour)"
 
 
 def _launch(

@@ -42,7 +42,7 @@ def change(verb: Verb, given: str, *, as_json: bool) -> Changed:
     notebooks, output = opened(as_json=as_json)
     with left_going(given, f"It may be under way: `epic-notebook status {given}`."), stages_on(output) as tell:
         changed = notebooks.change(verb, notebooks.find(given), tell=tell)
-    output.result(wording.changed_lines(changed), wording.changed_document(verb.value, notebooks, changed))
+    output.result(wording.changed_lines(notebooks, changed), wording.changed_document(verb.value, notebooks, changed))
     return changed
 
 

@@ -25,7 +25,7 @@ def command(*, mine: bool, as_json: bool) -> None:
     """
     notebooks, output = life.opened(as_json=as_json)
     found = notebooks.every()
-    machines = [machine for machine in found.machines if not mine or notebooks.owner(machine) == notebooks.username]
+    machines = [machine for machine in found.machines if not mine or notebooks.is_own(machine)]
     if found.unreachable:
         output.warn(f"these zones did not answer, and their machines are missing here: {', '.join(found.unreachable)}")
     output.result(lines(notebooks, machines, mine=mine), document(notebooks, machines, found))

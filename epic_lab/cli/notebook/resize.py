@@ -41,6 +41,8 @@ def command(name: str, *, machine_type: str | None, disk_gb: int | None, restart
     began = time.monotonic()
     hint = f"`epic-notebook status {machine.name}` shows what it is now."
     with life.left_going(machine.name, hint), stages_on(output) as tell:
+        if machine_type is not None:
+            notebooks.require_type(machine, machine_type)
         if disk_gb is not None:
             notebooks.resize_disk(machine, disk_gb, tell=tell)
         if machine_type is not None and machine_type != machine.machine_type:
@@ -86,11 +88,14 @@ def _retype(notebooks: Notebooks, machine: Machine, machine_type: str, *, restar
             machine=machine.name,
             state=machine.state.value,
         )
-    if runs:
-        machine = notebooks.change(Verb.STOP, machine, tell=tell).machine
-    notebooks.retype(machine, machine_type, tell=tell)
-    if runs:
-        notebooks.change(Verb.START, machine, tell=tell)
+    if not runs:
+        notebooks.retype(machine, machine_type, tell=tell)
+        return
+    stopped = notebooks.change(Verb.STOP, machine, tell=tell).machine
+    try:
+        notebooks.retype(stopped, machine_type, tell=tell)
+    finally:  # whatever came of it, the machine runs again as it did
+        notebooks.change(Verb.START, stopped, tell=tell)
 
 
 def _disk_gb(machine: Machine) -> int:

@@ -42,6 +42,7 @@ def lines(notebooks: Notebooks, machine: Machine, setup: Setup | None) -> list[s
         ("who", notebooks.owner(machine)),
         ("address", machine.address or ""),
         ("url", notebooks.url(machine.name) or ""),
+        ("ends", f"stops by itself, after {machine.max_run_seconds // 60} min" if machine.max_run_seconds else ""),
         ("labels", ", ".join(f"{key}={value}" for key, value in sorted(machine.labels.items()))),
         ("now", f"{wording.money(price.now(machine.state))} an hour"),
         ("price", wording.price_line(price, spot=machine.is_spot)),

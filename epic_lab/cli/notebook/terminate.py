@@ -31,7 +31,7 @@ def command(name: str, *, yes: bool, as_json: bool) -> None:
     hint = f"It may be under way: `epic-notebook status {machine.name}`."
     with life.left_going(machine.name, hint), stages_on(output) as tell:
         changed = notebooks.change(Verb.TERMINATE, machine, tell=tell)
-    output.result(wording.changed_lines(changed), document(notebooks, changed))
+    output.result(wording.changed_lines(notebooks, changed), document(notebooks, changed))
 
 
 def document(notebooks: Notebooks, changed: Changed) -> dict[str, object]:

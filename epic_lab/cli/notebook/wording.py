@@ -84,7 +84,7 @@ def what(machine: Machine) -> str:
     return machine_type(machine.machine_type, machine.gpus, spot=machine.is_spot)
 
 
-def changed_lines(changed: Changed) -> list[str]:
+def changed_lines(notebooks: Notebooks, changed: Changed) -> list[str]:
     """Word what a command did: what the machine was, what it is, and what it costs from now on."""
     name, before = changed.machine.name, changed.before.said
     if changed.done is None:
@@ -95,7 +95,15 @@ def changed_lines(changed: Changed) -> list[str]:
     if changed.after is None:
         return [done]
     price = prices.of_machine(changed.machine)
-    return [f"{done}; {money(price.now(changed.after))} an hour now  ({estimate(price)})"]
+    url = notebooks.url(name)
+    following = {
+        "start": [f"  it boots now; `epic-notebook wait {name}` says when its JupyterLab answers"],
+        "resume": [f"  {url}"] if url else [],
+    }
+    return [
+        f"{done}; {money(price.now(changed.after))} an hour now  ({estimate(price)})",
+        *following.get(changed.done.value, []),
+    ]
 
 
 def changed_document(command: str, notebooks: Notebooks, changed: Changed) -> dict[str, object]:
