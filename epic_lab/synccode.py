@@ -6,7 +6,6 @@ is imported by the use case that needs it, so that each command pays for itself 
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -328,15 +327,9 @@ class _Session:
 
 @contextmanager
 def _opened(lab: Lab, config: Config) -> Iterator[_Session]:
-    """Open the configured store for as long as the context lasts.
-
-    Meanwhile nobody looks for cycles of garbage: there are next to none, and among 100,000 entries of a tree it takes a tenth
-    of the time to find that out.
-    """
+    """Open the configured store for as long as the context lasts."""
     began = time.perf_counter()
     store = config.require_store()
-    is_collecting = gc.isenabled()
-    gc.disable()
 
     from synccore.backends.opening import open_backend
     from synccore.backends.recording import RecordingBackend
@@ -347,8 +340,6 @@ def _opened(lab: Lab, config: Config) -> Iterator[_Session]:
         yield _Session(store, backend, began)
     finally:
         backend.close()
-        if is_collecting:
-            gc.enable()
 
 
 def _sources(config: Config, names: Sequence[str]) -> list[Source]:

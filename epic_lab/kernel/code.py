@@ -208,11 +208,14 @@ class KernelCode:
 
     def _pull(self, attempt: Attempt, store: Store, patience: Patience) -> PullReport:
         """Pull, in the attempt's thread."""
-        from synccore.pull import pull
-
         self._attempt = attempt
         backend = self._backend or self._open(store, patience)
         backend.reset()
+        # The connection is made while what is to be done with it is imported.
+        backend.warm()
+
+        from synccore.pull import pull
+
         try:
             return pull(
                 self._lab.code_home,

@@ -236,16 +236,22 @@ class LightGcsBackend:
     def _connect(self, patience_seconds: float) -> http.client.HTTPConnection:
         endpoint = urlsplit(endpoint_of(self._access))
         host, port = endpoint.hostname or "", endpoint.port
-        if endpoint.scheme == "https":
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, port, timeout=patience_seconds, context=self._trust()
-            )
-        else:
-            connection = http.client.HTTPConnection(host, port, timeout=patience_seconds)
+        if endpoint.scheme != "https":
+            plain = http.client.HTTPConnection(host, port, timeout=patience_seconds)
+            plain.connect()
+            return plain
+        # A list of certificates takes as long to read (20 ms) as the other side to answer.
+        reading = threading.Thread(target=self._trust, name="certificates", daemon=True)
+        if self._context is None:
+            reading.start()
+        raw = socket.create_connection((host, port or http.client.HTTPS_PORT), patience_seconds)
         try:
-            connection.connect()
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            context = self._trust()
+            connection = http.client.HTTPSConnection(host, port, timeout=patience_seconds, context=context)
+            connection.sock = context.wrap_socket(raw, server_hostname=host)
         except BaseException:
-            connection.close()
+            raw.close()
             raise
         return connection
 
