@@ -6,8 +6,9 @@ Invariant: looking changes nothing in the tree and nothing in the store.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
 from synccore.worktree.scan import Scan, Unread, link_notes, scan, statuses
-from synccore.worktree.selection import Selecting, collisions
+from synccore.worktree.selection import AskingFacts, Selecting, collisions
 from synccore.worktree.statcache import Fingerprints, StatCache, load_stat_cache, store_stat_cache
 
 
@@ -51,13 +52,19 @@ class Look:
         source: what to look at.
         cache_path: where its stat cache is kept.
         now_ns: a clock that is read before the first file is, and after the last.
+        asked: where what git is asked about a tree that has changed is given up; ``None`` if it is not to be asked.
+
+    Attributes:
+        asking: what git was asked, as soon as the first change was seen: it needs 60 ms for 30,000 files, on another core.
 
     Raises:
         InvalidInputError: the name cannot be, or there is no such directory.
         WorktreeError: the disk or git refused.
     """
 
-    def __init__(self, source: Source, cache_path: Path, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, source: Source, cache_path: Path, now_ns: Callable[[], int], *, asked: ExitStack | None = None
+    ) -> None:
         self.source = source
         self.repo = repo_name(source.repo)
         self._cache_path = cache_path
@@ -71,6 +78,9 @@ class Look:
             # While git lists what there is, we look at what was there the last time, which mostly is the same.
             self.cache: StatCache = load_stat_cache(cache_path, source.root)
             now = statuses(source.root, self.cache.paths)
+            self.asking: AskingFacts | None = None
+            if asked is not None and now != self.cache.fingerprints:
+                self.asking = asked.enter_context(AskingFacts(source.root))
             selection = selecting.finish()
         self.is_git = selection.is_git
         self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache, now)
@@ -111,15 +121,27 @@ class Look:
     def _merged(self, intake: Intake) -> StatCache:
         """Return what the tree is now, as the next look will find it."""
         old, read = self.cache, intake.read
+        if len(self.scan.kept) + len(read) == len(old.paths) and all(item.path in old.tree for item in read):
+            tree = {**old.tree, **{item.path: item.entry for item in read}}
+            rows = [bisect_left(old.paths, item.path) for item in read]
+            prints = old.fingerprints.with_rows(rows, [item.found for item in read])
+        else:
+            tree, prints = self._rebuilt(intake)
+        return StatCache(tree, prints, old.snapshot if tree == old.tree else snapshot_id(tree))
+
+    def _rebuilt(self, intake: Intake) -> tuple[dict[TreePath, Entry], Fingerprints]:
+        """Put the tree together anew: paths came or went."""
+        old, read = self.cache, intake.read
         paths, entries, prints = list(old.tree), list(old.tree.values()), old.fingerprints.rows()
         found = {paths[row]: (entries[row], prints[row]) for row in self.scan.kept}
         fresh = Fingerprints([item.found for item in read]).rows()
         found.update((item.path, (item.entry, row)) for item, row in zip(read, fresh, strict=True))
         # Nearly in order: what is kept is, and of what was read only large files come late.
         ordered = sorted(found)
-        tree = {path: found[path][0] for path in ordered}
-        snapshot = old.snapshot if tree == old.tree else snapshot_id(tree)
-        return StatCache(tree, Fingerprints.from_bytes(b"".join([found[path][1] for path in ordered])), snapshot)
+        return (
+            {path: found[path][0] for path in ordered},
+            Fingerprints.from_bytes(b"".join([found[path][1] for path in ordered])),
+        )
 
 
 class View:

@@ -132,6 +132,14 @@ class Fingerprints:
         width = _WIDTH * 8
         return [self._bytes[at : at + width] for at in range(0, len(self._bytes), width)]
 
+    def with_rows(self, numbers: Sequence[int], rows: Sequence[Fingerprint]) -> Fingerprints:
+        """Return these with *rows* in place of those that have *numbers*."""
+        width = _WIDTH * 8
+        data = bytearray(self._bytes)
+        for number, row in zip(numbers, Fingerprints(rows).rows(), strict=True):
+            data[number * width : (number + 1) * width] = row
+        return Fingerprints.from_bytes(bytes(data))
+
     def differing(self, other: Fingerprints) -> list[int]:
         """Return the numbers of the rows in which *other*, which has as many, differs."""
         mine, others, width = self._bytes, other._bytes, _WIDTH * 8
