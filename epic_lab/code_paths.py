@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +30,7 @@ class PathProblem(NamedTuple):
     fault: str
 
 
-@dataclass(frozen=True, slots=True)
-class CodePaths:
+class CodePaths(NamedTuple):
     """The folders to import from, in order, and the lines that named none."""
 
     paths: tuple[Path, ...]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -65,8 +64,7 @@ _API_ENDPOINT = r"(?:https://[A-Za-z0-9.-]+|http://(?:127\.0\.0\.1|localhost))(?
 _ON_A_VM = "  epic-synccode configure-vm --base-url URL --username NAME"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class Environment(NamedTuple):
     """What the process was told from outside, read once.
 
     Attributes:
@@ -142,8 +140,7 @@ class UnknownKey(NamedTuple):
     nearest: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(NamedTuple):
     """A configuration file as it was read; each `require_` method judges what it returns.
 
     Attributes:

@@ -5,15 +5,14 @@ Invariant: a pure value made from the environment; making one touches no disk.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from epic_lab.config import Config, Environment, read_config
 from epic_lab.errors import LabError, LabErrorKind
 
 
-@dataclass(frozen=True, slots=True)
-class Lab:
+class Lab(NamedTuple):
     """The lab as one user of one machine has it.
 
     Attributes:

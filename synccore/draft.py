@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from synccore.diff import Difference, diff
 from synccore.digest import Digest
@@ -102,8 +103,7 @@ class RepoDraft:
         return encode_change(self.repo, self.base.snapshot, self.view.snapshot, delta)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(NamedTuple):
     """A head that is ready to be put.
 
     Attributes:

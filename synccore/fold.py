@@ -7,7 +7,6 @@ visible with that one move.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from synccore.head import FOLD_ABOVE_BYTES, FOLD_ABOVE_RECORDS, KEEP_BYTES, KEEP_RECORDS, Head, RepoHead
 from synccore.journal import JournalObject, Record, Start
@@ -57,7 +56,7 @@ def fold(
     starts = tuple(Start(name, at.manifest, at.base) for name, at in sorted(head.repos.items()))
     earlier = objects.store_journal(JournalObject(moved, starts, head.earlier)) if moved else head.earlier
     repos = {name: _rebased(at, manifests.get(name), head.sequence) for name, at in head.repos.items()}
-    return replace(head, repos=repos, records=kept, earlier=earlier), list(manifests.values())
+    return head._replace(repos=repos, records=kept, earlier=earlier), list(manifests.values())
 
 
 def _rebased(at: RepoHead, manifest: StoredManifest | None, sequence: int) -> RepoHead:

@@ -5,13 +5,12 @@ Invariant: pure data; an origin never carries credentials.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_DIRTY_PATHS = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GitFacts:
+class GitFacts(NamedTuple):
     """The commit a working tree is based on, and how far it has moved from it.
 
     Attributes:

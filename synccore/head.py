@@ -5,7 +5,6 @@ Invariant: a head is a value; moving it is the business of `synccore.refs`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -52,8 +51,7 @@ class RepoHead(NamedTuple):
     provenance: Provenance
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(NamedTuple):
     """All that moves for one user.
 
     Attributes:

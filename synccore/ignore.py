@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from synccore.errors import ErrorKind, InvalidInputError
 
@@ -62,8 +61,7 @@ def always_left_out(path: str) -> bool:
     return "__pycache__" in parts or ".git" in parts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(NamedTuple):
     """One line of an ignore file.
 
     Attributes:

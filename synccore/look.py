@@ -9,9 +9,9 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
@@ -30,8 +30,7 @@ from synccore.worktree.selection import AskingFacts, Selecting, collisions
 from synccore.worktree.statcache import Fingerprints, StatCache, load_stat_cache, store_stat_cache
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(NamedTuple):
     """A working tree to push.
 
     Attributes:

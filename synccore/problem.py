@@ -6,8 +6,8 @@ take part and the user should merely know).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class ProblemKind(str, Enum):
@@ -23,8 +23,7 @@ class ProblemKind(str, Enum):
     EMPTY_TREE = "empty-tree"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     r"""A path with its trouble.
 
     Attributes:

@@ -5,12 +5,10 @@ Invariant: listeners are called from the thread that runs the operation and must
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(NamedTuple):
     """A moment of a long operation.
 
     Attributes:

@@ -5,8 +5,7 @@ Invariant: pure data, and light to import: a kernel that finds nothing changed l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from synccore.digest import Digest
 from synccore.gitfacts import GitFacts
@@ -14,16 +13,14 @@ from synccore.gitfacts import GitFacts
 SnapshotId = NewType("SnapshotId", Digest)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Author:
+class Author(NamedTuple):
     """Who records a snapshot: a person on a machine."""
 
     user: str
     host: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
+class Provenance(NamedTuple):
     """Where a snapshot comes from.
 
     Attributes:

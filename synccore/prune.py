@@ -212,7 +212,7 @@ def _in_order(condemned: Iterable[Listed], user: str, end: ObjectRef | None) -> 
 
 def _moved(user: str, backend: Writer, choice: _Choice) -> bool:
     """Move the head, so that whoever has read it before has to read it again; tell whether it was still the one looked at."""
-    head = replace(choice.at.head, write_id=os.urandom(WRITE_ID_BYTES), horizon=choice.horizon)
+    head = choice.at.head._replace(write_id=os.urandom(WRITE_ID_BYTES), horizon=choice.horizon)
     try:
         moved = move_head(backend, user, head, replacing=choice.at.version)
     except ConflictError:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import NamedTuple
 
 from synccore.diff import diff
 from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
@@ -45,8 +46,7 @@ class PushOutcome(str, Enum):
     PUBLISHED = "published"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepoPush:
+class RepoPush(NamedTuple):
     """What a push did for one repository.
 
     Attributes:
@@ -68,8 +68,7 @@ class RepoPush:
     notes: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushReport:
+class PushReport(NamedTuple):
     """What a push did.
 
     Attributes:

@@ -7,6 +7,7 @@ writers succeeds and neither overwrites what it has not read.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from synccore.backends.base import Reader, Unchanged, Version, Writer
 from synccore.backends.patience import USUAL, Patience
@@ -17,8 +18,7 @@ from synccore.keys import Key, head_key, journal_key
 from synccore.places import ObjectRef
 
 
-@dataclass(frozen=True, slots=True)
-class HeadAt:
+class HeadAt(NamedTuple):
     """A head with the version that it has in the store.
 
     Attributes:

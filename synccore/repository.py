@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from synccore.backends.base import Reader, Unchanged, Writer
@@ -51,8 +50,7 @@ class _Span(NamedTuple):
         return self.length == self.bundle.size_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredManifest:
+class StoredManifest(NamedTuple):
     """A manifest with the bytes that it was stored as."""
 
     ref: ObjectRef

@@ -6,7 +6,7 @@ Invariant: whoever holds a `Store` needs nothing else to move the head.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from synccore.backends.base import Unchanged, Writer
 from synccore.backends.patience import USUAL, Patience
@@ -19,8 +19,7 @@ from synccore.repository import ObjectReader, ObjectWriter, checked_manifest
 from synccore.worktree.laptop import LaptopState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class Store(NamedTuple):
     """Where a push goes, and who pushes.
 
     Attributes:

@@ -10,9 +10,9 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -115,8 +115,7 @@ class LeftGoing(KeyboardInterrupt):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(NamedTuple):
     """A failure as it is shown.
 
     Attributes:
@@ -259,8 +258,9 @@ def _plain(fact: object) -> object:
         return fact.hex()
     if isinstance(fact, Mapping):
         return {str(name): _plain(value) for name, value in fact.items()}
-    if hasattr(fact, "__dataclass_fields__"):
-        return {name: _plain(getattr(fact, name)) for name in fact.__dataclass_fields__}
+    names = getattr(fact, "_fields", None) or getattr(fact, "__dataclass_fields__", None)
+    if names is not None:
+        return {name: _plain(getattr(fact, name)) for name in names}
     if isinstance(fact, list | tuple | set | frozenset):
         return [_plain(value) for value in fact]
     return str(fact)

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import NamedTuple, NewType, Protocol
 
 from synccore.keys import Key
 
 Version = NewType("Version", str)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """An object as it was got: its bytes and the version they are."""
 
     data: bytes
@@ -31,8 +30,7 @@ class Unchanged:
     """The answer to a conditional get whose condition says that the caller has it already."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class Listed(NamedTuple):
     """A line of a listing.
 
     Attributes:

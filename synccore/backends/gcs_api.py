@@ -14,8 +14,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode
 
 from synccore.backends.base import Found, Unchanged, Version
@@ -46,8 +46,10 @@ _BINARY = "application/octet-stream"
 _CACHE_CONTROL = "no-store"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class Call(NamedTuple):
     """One request.
 
     Attributes:
@@ -61,13 +63,12 @@ class Call:
     path: str
     key: Key | None
     permission: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NO_HEADERS
     body: bytes | None = None
     writes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back: the header names are lower case, the values of repeated headers joined by commas."""
 
     status: int

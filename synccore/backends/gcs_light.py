@@ -241,7 +241,7 @@ class LightGcsBackend:
             plain.connect()
             return plain
         # A list of certificates takes as long to read (20 ms) as the other side to answer.
-        reading = threading.Thread(target=self._trust, name="certificates", daemon=True)
+        reading = threading.Thread(target=self._read_certificates, name="certificates", daemon=True)
         if self._context is None:
             reading.start()
         raw = socket.create_connection((host, port or http.client.HTTPS_PORT), patience_seconds)
@@ -254,6 +254,10 @@ class LightGcsBackend:
             raw.close()
             raise
         return connection
+
+    def _read_certificates(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # whoever needs them will say so
+            self._trust()
 
     def _trust(self) -> ssl.SSLContext:
         with self._lock:

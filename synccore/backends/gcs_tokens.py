@@ -20,9 +20,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synccore.errors import BackendError, ErrorKind, UnavailableError
 
@@ -42,8 +41,7 @@ _MARGIN_SECONDS = 60.0
 _FILE_FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """An access token and when it ends, in seconds since 1970."""
 
     text: str

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from synccore.backends.base import Backend
 from synccore.errors import ErrorKind, InvalidInputError
@@ -24,8 +24,7 @@ def hear_nothing() -> None:
     """Take no note of what arrives."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class Access(NamedTuple):
     """How to reach storage, and as whom.
 
     Attributes:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import xxhash
 
@@ -38,8 +38,7 @@ _MAGIC_OF_SENT = b"\x89EPLV\x01\x00\x00"
 _MOST_SENT = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What a laptop knows of the store.
 
     Attributes:

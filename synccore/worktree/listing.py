@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from synccore.problem import Problem, ProblemKind
 
@@ -33,8 +34,7 @@ class Listing:
     problems: list[Problem] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Ignoring:
+class Ignoring(NamedTuple):
     """The rule that makes git ignore a path.
 
     Attributes:

@@ -12,10 +12,10 @@ import stat
 import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 
 from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
@@ -49,8 +49,7 @@ class Lister(str, Enum):
     DULWICH = "dulwich"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(NamedTuple):
     """The paths of a tree that take part.
 
     Attributes:
@@ -74,8 +73,7 @@ class _Pending(Protocol):
     def drop(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """A repository or plain folder inside the tree.
 
     Attributes:
@@ -290,8 +288,7 @@ def refuse_without_git(root: Path) -> NoReturn:
     ) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Manner:
+class _Manner(NamedTuple):
     """How the places of one tree are listed.
 
     Attributes:
@@ -377,7 +374,7 @@ def _add(gathered: _Gathered, place: _Place, listing: Listing) -> list[_Place]:
     taken = [prefix + path for path in listing.taken] if prefix else listing.taken
     (gathered.left_out if place.left_out else gathered.taken).extend(taken)
     gathered.left_out += [prefix + path for path in listing.left_out]
-    gathered.problems += [replace(problem, path=prefix + problem.path) for problem in listing.problems]
+    gathered.problems += [problem._replace(path=prefix + problem.path) for problem in listing.problems]
     if listing.executable is None:
         gathered.disk_knows += taken
     else:

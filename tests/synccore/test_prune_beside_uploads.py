@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -63,7 +62,7 @@ def old_store() -> Iterator[Story]:
 
 
 def uploading(told: Story, laptop: Laptop, repo: str, turns: Turns, name: str) -> Callable[[], object]:
-    store = replace(laptop.store, backend=TurnTaking(told.backend, turns, name))
+    store = laptop.store._replace(backend=TurnTaking(told.backend, turns, name))
     return lambda: push([Source(repo=repo, root=laptop.code / repo)], store=store, force=True)
 
 

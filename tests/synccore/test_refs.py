@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -226,7 +225,7 @@ def test_ours_is_found_below_what_somebody_has_put_on_top_of_it(
 def test_a_head_without_a_record_of_its_own_is_not_taken_for_done_because_of_the_one_before(storage: Storage) -> None:
     was = move_head(storage.memory, USER, moved(None), replacing=None)
     storage.faulty.land_late("conditional_put", calls=10**6)
-    marked = replace(was.head, write_id=b"n" * 16, horizon=1)
+    marked = was.head._replace(write_id=b"n" * 16, horizon=1)
     with pytest.raises(ConflictError):
         move_and_meanwhile(storage, marked, was, lambda: follow(storage, 1))
 

@@ -249,7 +249,7 @@ def test_a_place_that_points_elsewhere_is_found(told: Story) -> None:
     )
     record = head.records[0]._replace(changes=(wrong,))
     at = told.backend.objects[head_key(USER)].version
-    move_head(told.backend, USER, replace(head, records=(record,)), replacing=at)
+    move_head(told.backend, USER, head._replace(records=(record,)), replacing=at)
     report = check(told)
     assert "where a listing says that it is" in report.faults[0].detail
     assert [(loss.is_current, loss.paths) for loss in report.losses] == [(True, ("a",))]
