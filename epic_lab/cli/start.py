@@ -3,17 +3,31 @@
 A command lives for a second and makes next to no cycles of garbage, so nobody looks for them. Looking costs a tenth of the time
 of everything: 11 of 164 ms of a download that finds nothing new, and as much while a tree of 100,000 entries is built.
 
+An interrupt that meets the tidying of some object, as a second one may, cannot be raised there. Python would print where it was;
+we say nothing, and whoever meant it presses again.
+
 Invariant: nothing is imported before that is settled.
 """
 
 from __future__ import annotations
 
 import gc
+import sys
+
+
+def _prepare() -> None:
+    gc.disable()
+    sys.unraisablehook = _without_interrupts
+
+
+def _without_interrupts(unraisable: sys.UnraisableHookArgs) -> None:
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
 
 
 def synccode() -> None:
     """Run `epic-synccode` and exit."""
-    gc.disable()
+    _prepare()
     from epic_lab.cli.synccode import main
 
     main()
@@ -21,7 +35,7 @@ def synccode() -> None:
 
 def notebook() -> None:
     """Run `epic-notebook` and exit."""
-    gc.disable()
+    _prepare()
     from epic_lab.cli.notebook import main
 
     main()
@@ -29,7 +43,7 @@ def notebook() -> None:
 
 def lab() -> None:
     """Run `epic-lab` and exit."""
-    gc.disable()
+    _prepare()
     from epic_lab.cli.lab import main
 
     main()

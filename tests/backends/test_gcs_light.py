@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from synccore.backends.base import Unchanged, Version
 from synccore.backends.gcs_light import LightGcsBackend
 from synccore.backends.opening import Access, open_backend
-from synccore.errors import BackendError, ErrorKind, InvalidInputError
+from synccore.errors import BackendError, ErrorKind, InvalidInputError, UnavailableError
 from synccore.keys import Key
 from synccore.testing.gcs_faults import LoseAnswer, Redirect, Refuse
 from synccore.testing.gcs_server import GcsServer
@@ -163,9 +163,12 @@ def test_a_warm_backend_has_its_connection(server: GcsServer, light: LightGcsBac
     assert server.connections_made == 1
 
 
-def test_warming_where_nobody_listens_is_no_error() -> None:
+def test_warming_where_nobody_listens_leaves_the_error_to_the_first_call() -> None:
     with closing(LightGcsBackend("lab", "p", Access(emulator_host="127.0.0.1:1"))) as backend:
         backend.warm()
+        with pytest.raises(UnavailableError) as caught:
+            backend.get(HEAD)
+        assert caught.value.kind is ErrorKind.UNREACHABLE
 
 
 def test_a_server_behind_a_path_is_found(server: GcsServer, light: LightGcsBackend) -> None:

@@ -215,3 +215,24 @@ def test_a_closed_stream_changes_no_exit_code(machine: Machine, failing: list[st
         done = say(machine, "sh", "-c", f"{' '.join(failing)} {name} {closed}")
         assert done.returncode == code
         assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_interrupt_that_meets_the_tidying_of_an_object_shows_no_traceback(machine: Machine) -> None:
+    program = (
+        "from epic_lab.cli import start\n"
+        "start._prepare()\n"
+        "class Tidied:\n"
+        "    def __init__(self, error):\n"
+        "        self.error = error\n"
+        "    def __del__(self):\n"
+        "        raise self.error\n"
+        "Tidied(KeyboardInterrupt())\n"
+        "Tidied(ValueError('a real one'))\n"
+        "print('went on')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=machine.environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "went on\n"
+    assert "KeyboardInterrupt" not in done.stderr
+    assert "ValueError: a real one" in done.stderr

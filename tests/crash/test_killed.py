@@ -23,6 +23,7 @@ from synccore.testing.invariants import (
 )
 from synccore.testing.killing import is_killed_at
 from synccore.testing.lab import USER
+from synccore.testing.story import small_heads
 from synccore.testing.strategies import histories, paths, without_clashes
 from synccore.testing.trees import NodeTree, executable, lay, link, nodes, noise
 
@@ -138,6 +139,38 @@ def test_a_deletion(world: World) -> None:
         assert world.seen_by_a_reader() == (SECOND if attempt % 2 else FIRST)
         assert_sound(world.store)
         world.check_laptop()
+
+
+@few
+@given(pairs_of_histories(6))
+def test_an_upload_of_anything_that_folds(history: list[Trees]) -> None:
+    with small_heads(), a_world() as world:
+        for trees in history[:-1]:
+            world.upload(trees)
+        before, wanted = history[-2], history[-1]
+        world.laptop.lay(**wanted)
+        world.keep()
+        for _ in killed_everywhere(world, world.laptop.push):
+            assert world.seen_by_a_reader() in (before, wanted)
+            world.upload(wanted)
+            assert world.seen_by_a_reader() == wanted
+            assert world.lab.head().earlier is not None
+            assert_sound(world.store)
+
+
+@few
+@given(pairs_of_histories(2))
+def test_a_deletion_after_anything(history: list[Trees]) -> None:
+    with a_world() as world:
+        for trees in history:
+            world.upload(trees)
+        world.keep()
+        without = {"beta": history[-1]["beta"]}
+        for _ in killed_everywhere(world, world.delete_if_any):
+            assert world.seen_by_a_reader() in (history[-1], without)
+            world.delete_if_any()
+            assert world.seen_by_a_reader() == without
+            assert_sound(world.store)
 
 
 # Downloads

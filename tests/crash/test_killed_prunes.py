@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from crash.worlds import Trees, World, killed_everywhere
+from crash.worlds import Trees, World, a_world, killed_everywhere
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synccore.prune import PruneReport, Retention, prune
 from synccore.testing.invariants import assert_sound
@@ -78,6 +80,24 @@ def test_a_killed_prune_has_taken_nothing_that_is_needed_and_the_next_completes_
             assert pruned(world).deleted == {}
             assert_sound(world.store)
         assert attempt > 40
+
+
+@settings(max_examples=max(2, settings.default.max_examples // 12))
+@given(st.lists(st.integers(0, 4), min_size=7, max_size=11))
+def test_a_prune_of_any_history_that_is_killed_is_completed_by_the_next(versions: list[int]) -> None:
+    with small_heads(), a_world() as world:
+        for number, version in enumerate(versions):
+            world.upload({"alpha": nodes({"a": str(number), "n": noise(70_000, version)}), "beta": nodes({"b": "1"})})
+        last = world.seen_by_a_reader()
+        age(world.folder / "store")
+        world.keep()
+        pruned(world)
+        complete = objects(world)
+        for _ in killed_everywhere(world, lambda: pruned(world)):
+            assert_sound(world.store)
+            assert world.seen_by_a_reader() == last
+            pruned(world)
+            assert objects(world) == complete
 
 
 def test_a_killed_repair_loses_nothing_and_the_next_completes_it(world: World) -> None:
