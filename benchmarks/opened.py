@@ -17,20 +17,13 @@ from synccore.testing.opened_files import OpenedFiles
 def main(arguments: list[str]) -> int:
     """Run the command and write the names to the report."""
     folder, report, *words = arguments
-    from epic_lab.cli.synccode import main as command
+    from epic_lab.cli.synccode import run
 
     sys.argv = ["epic-synccode", *words]
-    codes: list[int | None] = []
-
-    def act() -> None:
-        try:
-            codes.append(command())  # type: ignore[func-returns-value]
-        except SystemExit as left:
-            codes.append(left.code if isinstance(left.code, int) else None)
-
-    names = OpenedFiles().during(Path(folder), act)
+    codes: list[int] = []
+    names = OpenedFiles().during(Path(folder), lambda: codes.append(run()))
     Path(report).write_text(json.dumps(names), encoding="utf-8")
-    return codes[0] or 0
+    return codes[0]
 
 
 if __name__ == "__main__":

@@ -136,11 +136,13 @@ def upload(
     """
     _require_laptop(config, "upload")
     _require_store_outside(config)
-    sources = _sources(config, names)
+    folders = _folders(config, names)
     with _opened(lab, config) as session:
+        # The store is on its way to being reached: whatever takes its time comes from here on.
         from synccore.push import push
 
         store = _engine_store(lab, session)
+        sources = _sources(folders, config)
         return session.finish(push(sources, store=store, force=force, repair=repair, progress=progress))
 
 
@@ -188,11 +190,11 @@ def laptop_status(lab: Lab, config: Config) -> Run[tuple[SourceStatus, ...]]:
         LabError: the configuration is wrong.
         SyncError: as `synccore.status.source_status`.
     """
-    sources = _sources(config, ())
+    folders = _folders(config, ())
     with _opened(lab, config) as session:
         from synccore.status import source_status
 
-        return session.finish(source_status(sources, store=_engine_store(lab, session)))
+        return session.finish(source_status(_sources(folders, config), store=_engine_store(lab, session)))
 
 
 def vm_status(lab: Lab, config: Config) -> Run[tuple[TreeStatus, ...]]:
@@ -342,11 +344,17 @@ def _opened(lab: Lab, config: Config) -> Iterator[_Session]:
         backend.close()
 
 
-def _sources(config: Config, names: Sequence[str]) -> list[Source]:
-    folders, exclusion = select(config, names), config.exclusion()
+def _folders(config: Config, names: Sequence[str]) -> Sequence[RepoFolder]:
+    """Return the folders that *names* mean, all of which are there."""
+    folders = select(config, names)
     for folder in folders:
         if not folder.root.is_dir():
             raise _missing_repo(folder, config)
+    return folders
+
+
+def _sources(folders: Sequence[RepoFolder], config: Config) -> list[Source]:
+    exclusion = config.exclusion()
 
     from synccore.look import Source
 

@@ -117,7 +117,8 @@ def bench_kernel_hook_unchanged(benchmark: Any, lab: Lab) -> None:
     "module",
     [
         "epic_lab.cli.synccode",
-        "epic_lab.cli.synccode.upload",
+        "epic_lab.cli.synccode.uploading",
+        "epic_lab.cli.synccode.group",
         "synccore.push",
         "synccore.pull",
         "epic_lab.ipython_startup",

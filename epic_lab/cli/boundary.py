@@ -8,20 +8,22 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple
-
-import click
+from typing import TYPE_CHECKING, NamedTuple
 
 from epic_lab.bugs import save_traceback
+from epic_lab.cli.terminal import say, styled
 from epic_lab.config import Environment
 from epic_lab.errors import LabError, LabErrorKind, hint_for
 from epic_lab.lab import Lab
 from epic_lab.printable import printable, printable_lines
 from synccore.errors import ErrorKind, SyncError
+
+if TYPE_CHECKING:
+    import click
 
 MAX_PROBLEM_LINES = 20
 
@@ -145,8 +147,13 @@ class Failure(NamedTuple):
         }
 
 
-def run(command: click.Command, prog_name: str) -> int:
-    """Run *command* on the process's arguments and return its exit code, having shown whatever went wrong.
+def run_group(group: click.Group, prog_name: str) -> int:
+    """Run *group* on the process's arguments; otherwise as `run`."""
+    return run(lambda: group.main(prog_name=prog_name, standalone_mode=False))
+
+
+def run(command: Callable[[], object]) -> int:
+    """Run *command* and return its exit code, having shown whatever went wrong.
 
     A reader that closes the pipe early, as `head` does, has seen enough: that is no failure.
     """
@@ -154,7 +161,7 @@ def run(command: click.Command, prog_name: str) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a strange file name must not stop the report about it
     try:
-        outcome = command.main(prog_name=prog_name, standalone_mode=False)
+        outcome = command()
         if sys.stdout is not None:  # as it is where the shell said >&-
             sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
@@ -162,10 +169,16 @@ def run(command: click.Command, prog_name: str) -> int:
         _abandon_stdout()
         return ExitCode.DONE
     except BaseException as error:  # noqa: BLE001 - this is the one place that catches everything
-        failure = failure_of(error)
-    else:
-        return outcome if isinstance(outcome, int) else ExitCode.DONE
+        return _fail(error)
+    return outcome if isinstance(outcome, int) else ExitCode.DONE
+
+
+def _fail(error: BaseException) -> ExitCode:
+    """Show *error* and return its exit code."""
+    failure = failure_of(error)
     try:
+        if isinstance(error, KeyboardInterrupt):
+            say("", err=True)  # the terminal stands behind its ^C; click does the same before it raises its own
         _show(failure)
         if sys.stdout is not None:
             sys.stdout.flush()  # what it still holds, on a full disk, would have the interpreter end in its own words
@@ -186,13 +199,17 @@ def failure_of(error: BaseException) -> Failure:
             facts=error.facts,
             exit_code=EXIT_CODES.get(error.kind, ExitCode.FAILED),
         )
-    if isinstance(error, click.ClickException):
-        context = error.ctx if isinstance(error, click.UsageError) else None
-        help_command = f"{context.command_path if context else 'epic-synccode'} --help"
-        return _failure("usage", error.format_message(), f"`{help_command}` says what is expected.", ExitCode.USAGE)
-    if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
-        # click puts an exception of its own in the place of ^C.
-        going_on = next((each for each in (error, error.__cause__) if isinstance(each, LeftGoing)), LeftGoing())
+    if "click" in sys.modules:  # otherwise it is none of click's
+        import click
+
+        if isinstance(error, click.ClickException):
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            help_command = f"{context.command_path if context else 'epic-synccode'} --help"
+            return _failure("usage", error.format_message(), f"`{help_command}` says what is expected.", ExitCode.USAGE)
+        if isinstance(error, click.Abort):  # what click puts in the place of ^C
+            error = error.__cause__ or KeyboardInterrupt()
+    if isinstance(error, KeyboardInterrupt | EOFError):
+        going_on = error if isinstance(error, LeftGoing) else LeftGoing()
         return _failure("interrupted", str(going_on), going_on.hint, ExitCode.INTERRUPTED)
     return _bug(error)
 
@@ -230,15 +247,15 @@ def _show(failure: Failure) -> None:
     if wants_json(sys.argv[1:]):
         import json
 
-        click.echo(json.dumps(failure.document(), indent=2))
+        say(json.dumps(failure.document(), indent=2))
         return
     color = False if Environment.read().no_color else None
-    click.echo(click.style("error: ", fg="red", bold=True) + printable(failure.message), err=True, color=color)
+    say(styled("error: ", "red", bold=True) + printable(failure.message), err=True, color=color)
     for line in _problem_lines(failure.facts.get("problems")):
-        click.echo(printable(line), err=True, color=color)
+        say(printable(line), err=True, color=color)
     if failure.hint:
         first, *more = printable_lines(failure.hint).splitlines()
-        click.echo("\n".join([click.style("hint: ", fg="cyan") + first, *more]), err=True, color=color)
+        say("\n".join([styled("hint: ", "cyan") + first, *more]), err=True, color=color)
 
 
 def _problem_lines(problems: object) -> list[str]:

@@ -10,8 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-import click
-
+from epic_lab.cli.terminal import say, styled
 from epic_lab.config import Config
 from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.lab import Lab
@@ -47,14 +46,13 @@ class Output(NamedTuple):
             if self.as_json:
                 import json
 
-                click.echo(json.dumps(document, indent=2))
+                say(json.dumps(document, indent=2))
                 return
             text = "\n".join(lines)
             if text:
                 # What is piped is for programs, which want paths as they are.
-                click.echo(
-                    printable_lines(text) if sys.stdout is not None and sys.stdout.isatty() else text, color=self._color
-                )
+                is_seen = sys.stdout is not None and sys.stdout.isatty()
+                say(printable_lines(text) if is_seen else text, color=self._color)
         except BrokenPipeError:
             raise  # by a reader that has seen enough
         except OSError as error:
@@ -66,12 +64,12 @@ class Output(NamedTuple):
 
     def note(self, text: str) -> None:
         """Say something that the user should know beside the result."""
-        click.echo(click.style("note: ", fg="cyan") + printable_lines(text), err=True, color=self._color)
+        say(styled("note: ", "cyan") + printable_lines(text), err=True, color=self._color)
 
     def warn(self, text: str) -> None:
         """Say something that the user should probably change."""
-        said = click.style("warning: ", fg="yellow", bold=True) + printable_lines(text)
-        click.echo(said, err=True, color=self._color)
+        said = styled("warning: ", "yellow", bold=True) + printable_lines(text)
+        say(said, err=True, color=self._color)
 
     def warn_of_misspelt_keys(self, config: Config) -> None:
         """Warn of keys of *config* that are almost known ones; others are somebody else's business."""

@@ -3,16 +3,22 @@
 A command lives for a second and makes next to no cycles of garbage, so nobody looks for them. Looking costs a tenth of the time
 of everything: 11 of 164 ms of a download that finds nothing new, and as much while a tree of 100,000 entries is built.
 
+Nor does anybody need the interpreter's tidying up: what a command wrote is closed and whom it spoke to has heard all when it
+returns, and to take 300 modules apart costs 12 ms, with 30,000 files in memory 20.
+
 An interrupt that meets the tidying of some object, as a second one may, cannot be raised there. Python would print where it was;
 we say nothing, and whoever meant it presses again.
 
-Invariant: nothing is imported before that is settled.
+Invariant: nothing of the product is imported before that is settled.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 
 def _prepare() -> None:
@@ -25,12 +31,21 @@ def _without_interrupts(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process with *code*; what was printed is flushed already, where it could be."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError, ValueError):
+                stream.flush()
+    os._exit(code)
+
+
 def synccode() -> None:
     """Run `epic-synccode` and exit."""
     _prepare()
-    from epic_lab.cli.synccode import main
+    from epic_lab.cli.synccode import run
 
-    main()
+    _leave(run())
 
 
 def notebook() -> None:

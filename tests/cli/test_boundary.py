@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def talk():
 @group.command()
 def strange(): click.echo("name-\\udcff")
 
-sys.exit(boundary.run(group, "failing"))
+sys.exit(boundary.run_group(group, "failing"))
 """
 
 
@@ -236,3 +237,54 @@ def test_an_interrupt_that_meets_the_tidying_of_an_object_shows_no_traceback(mac
     assert done.stdout == "went on\n"
     assert "KeyboardInterrupt" not in done.stderr
     assert "ValueError: a real one" in done.stderr
+
+
+def configured(machine: Machine, state: str) -> None:
+    """Bring *machine*, a laptop, into a state in which a command has something of its own to say."""
+    (machine.home / "code" / "alpha" / "a.py").write_text("1\n")
+    (machine.home / "code" / "beta" / "b.py").write_text("1\n")
+    settings = machine.config_path.read_text().splitlines()
+    if state == "nothing configured":
+        machine.config_path.unlink()
+    elif state == "a key misspelt":
+        machine.configure(*settings, "SYNCCODE_REPO=gamma")
+    elif state == "a repository missing":
+        (machine.home / "code" / "beta" / "b.py").unlink()
+        (machine.home / "code" / "beta").rmdir()
+    elif state == "a virtual machine":
+        machine.configure(*settings[:2])
+    elif state == "uploaded":
+        assert machine.run("upload").code == 0
+
+
+STATES = ["nothing configured", "a key misspelt", "a repository missing", "a virtual machine", "uploaded"]
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("word", ["upload", "up", "download", "dn"])
+def test_a_word_alone_says_what_the_parser_makes_of_it(laptop: Machine, word: str, state: str) -> None:
+    configured(laptop, state)
+    laptop.run(word)  # what is there to do is done
+    plain, parsed = laptop.run(word), laptop.run(word, "--")
+    took = re.compile(r"\d+ ms")
+    assert (plain.code, took.sub("MS", plain.out), plain.err) == (parsed.code, took.sub("MS", parsed.out), parsed.err)
+    assert plain.out or plain.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal to a process alone")
+def test_an_interrupted_word_says_what_the_parser_would(laptop: Machine) -> None:
+    configured(laptop, "as it was")
+    program = (
+        "import os, signal, sys\n"
+        "import epic_lab.lab\n"
+        "epic_lab.lab.Lab.config = lambda self: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.stderr = sys.stdout\n"
+        "from epic_lab.cli.synccode import run\n"
+        "for words in (['upload'], ['upload', '--']):\n"
+        "    sys.argv = ['epic-synccode', *words]\n"
+        "    print(run())\n"
+    )
+    said = laptop.python(program).splitlines()
+    assert said[: len(said) // 2] == said[len(said) // 2 :]
+    assert said[0] == ""
+    assert said[-1] == "130"

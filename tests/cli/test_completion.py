@@ -114,7 +114,10 @@ def test_completing_loads_neither_the_engine_nor_a_network(laptop: Machine, line
 
 def test_naming_commands_imports_none(laptop: Machine) -> None:
     modules = offered(laptop, "epic-synccode ")[1]
-    assert {it for it in modules if it.startswith("epic_lab.cli.synccode")} == {"epic_lab.cli.synccode"}
+    assert {it for it in modules if it.startswith("epic_lab.cli.synccode")} == {
+        "epic_lab.cli.synccode",
+        "epic_lab.cli.synccode.group",
+    }
 
 
 # -- scripts -----------------------------------------------------------------------------------------------------------

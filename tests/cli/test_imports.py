@@ -14,11 +14,8 @@ Machine = Any
 PROGRAM = """
 import sys
 sys.argv = {argv}
-from epic_lab.cli.synccode import main
-try:
-    main()
-except SystemExit:
-    pass
+from epic_lab.cli.synccode import run
+run()
 names = sorted(sys.modules)
 import json
 print(json.dumps(names))
@@ -57,6 +54,15 @@ def test_the_path_of_a_laptop_loads_no_engine(laptop: Machine) -> None:
     assert not loaded(laptop, "path") & (HEAVY | ENGINE | NET | RARE)
 
 
+@pytest.mark.parametrize("word", ["upload", "up", "download", "dn"])
+def test_what_is_typed_every_day_loads_no_parser(laptop: Machine, word: str) -> None:
+    if word in {"download", "dn"}:
+        laptop.configure(*laptop.config_path.read_text().splitlines()[:2])
+    modules = loaded(laptop, word)
+    assert "synccore.backends.opening" in modules
+    assert "click" not in modules
+
+
 def test_configuring_a_vm_loads_no_engine(machine: Machine) -> None:
     arguments = ("configure-vm", "--base-url", "gs://lab-bucket", "--username", "ana")
     assert not loaded(machine, *arguments) & (HEAVY | ENGINE | NET)
@@ -64,7 +70,10 @@ def test_configuring_a_vm_loads_no_engine(machine: Machine) -> None:
 
 def test_one_command_does_not_load_another(laptop: Machine) -> None:
     modules = loaded(laptop, "path")
-    assert {name for name in modules if name.startswith("epic_lab.cli.synccode.")} == {"epic_lab.cli.synccode.path"}
+    assert {name for name in modules if name.startswith("epic_lab.cli.synccode.")} == {
+        "epic_lab.cli.synccode.group",
+        "epic_lab.cli.synccode.path",
+    }
 
 
 def test_everyday_work_on_a_bucket_loads_neither_google_nor_rich(laptop: Machine, tmp_path_factory: Any) -> None:

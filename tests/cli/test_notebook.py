@@ -65,7 +65,7 @@ class Desk:
     def notebook(self, *arguments: str) -> Said:
         self.captured.readouterr()
         self.variables.setattr(sys, "argv", ["epic-notebook", *arguments])
-        code = boundary.run(group, PROG_NAME)
+        code = boundary.run_group(group, PROG_NAME)
         out, err = self.captured.readouterr()
         return Said(code, out.replace("\r\n", "\n"), err)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from epic_lab.cli import wording
-from epic_lab.cli.synccode import delete, download, log, prune, rescued, status, upload, verify
+from epic_lab.cli.synccode import delete, downloading, log, prune, rescued, status, uploading, verify
 from epic_lab.cli.synccode.rescued import diff, drop, restore
 from epic_lab.config import Store
 from epic_lab.synccode import Run, Verified
@@ -99,7 +99,7 @@ def test_an_upload_is_one_line_a_repo_and_a_summary() -> None:
         pushed("gamma", previous=NEW, git=None),
         pushed("delta", deleted=2),
     )
-    assert upload.lines(run(PushReport(repos=repos, folded=False), stored_bytes=1234, conditional_put=1)) == [
+    assert uploading.lines(run(PushReport(repos=repos, folded=False), stored_bytes=1234, conditional_put=1)) == [
         "alpha           3f2a91c  main+2 edits  3 files changed, 1 new  (2,997 unchanged)",
         "beta-long-name  3f2a91c                first upload: 3,001 files, 30 MB",
         "gamma           3f2a91c                unchanged  (3,001 files)",
@@ -110,7 +110,7 @@ def test_an_upload_is_one_line_a_repo_and_a_summary() -> None:
 
 def test_an_upload_without_changes_says_that_nothing_was_stored() -> None:
     repos = (pushed("alpha", previous=NEW, git=None),)
-    assert upload.lines(run(PushReport(repos=repos, folded=False), conditional_get=1)) == [
+    assert uploading.lines(run(PushReport(repos=repos, folded=False), conditional_get=1)) == [
         "alpha  3f2a91c  unchanged  (3,001 files)",
         "1 conditional GET · 213 ms",
     ]
@@ -145,7 +145,7 @@ def test_a_download_is_one_line_a_repo_and_a_summary() -> None:
         pulled("delta", PullOutcome.NO_LONGER_UPDATED),
         pulled("eps", PullOutcome.UPDATED, written=1),
     )
-    assert download.lines(run(PullReport(repos=repos), fetched_bytes=812, conditional_get=1)) == [
+    assert downloading.lines(run(PullReport(repos=repos), fetched_bytes=812, conditional_get=1)) == [
         "alpha  3f2a91c  main+2 edits  3 files written, 1 removed",
         "beta   3f2a91c  main+2 edits  first download: 3,001 files, 30 MB",
         "gamma  3f2a91c  main+2 edits  unchanged  (3,001 files)",
@@ -156,9 +156,9 @@ def test_a_download_is_one_line_a_repo_and_a_summary() -> None:
 
 
 def test_edits_that_were_saved_are_named_a_few_of_them() -> None:
-    few = download.warnings(pulled("alpha", PullOutcome.UPDATED, saved=1))
+    few = downloading.warnings(pulled("alpha", PullOutcome.UPDATED, saved=1))
     assert few == [f"alpha/s0.py was edited here; the edit is now {RESCUED}/alpha/s0.py"]
-    many = download.warnings(pulled("alpha", PullOutcome.UPDATED, saved=1010))
+    many = downloading.warnings(pulled("alpha", PullOutcome.UPDATED, saved=1010))
     assert len(many) == 11
     assert many[-1] == "alpha: 1,000 more edits were saved beside them; --json lists all"
 
@@ -489,14 +489,14 @@ def test_a_prune_says_what_went_and_what_stays_and_why() -> None:
 # The examples of docs/reference/cli.md are these reports.
 
 REPORTS: dict[str, Any] = {
-    "upload": lambda: upload.document(
+    "upload": lambda: uploading.document(
         run(
             PushReport(repos=(pushed("alpha", added=1, modified=3, notes=(LINK,)),), folded=False),
             stored_bytes=1234,
             conditional_put=1,
         )
     ),
-    "download": lambda: download.document(
+    "download": lambda: downloading.document(
         run(PullReport(repos=(pulled("alpha", PullOutcome.UPDATED, 1, 1, 1),)), fetched_bytes=812, conditional_get=1)
     ),
     "status-laptop": lambda: status.laptop_document(run((source("alpha"),), fetched_bytes=4096, get=1)),

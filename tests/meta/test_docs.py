@@ -14,7 +14,7 @@ from epic_lab import config
 from epic_lab.cli.boundary import EXIT_CODE_MEANINGS, EXIT_CODES, ExitCode
 from epic_lab.cli.notebook import notebook
 from epic_lab.cli.options import LazyCommand, LazyGroup
-from epic_lab.cli.synccode import group
+from epic_lab.cli.synccode.group import group
 from epic_lab.config import Environment
 from epic_lab.errors import LabErrorKind
 from epic_lab.version import VERSION

@@ -22,7 +22,7 @@ COMMANDS = {
         "epic_lab.cli.lab.completion", "Let the shell complete what is typed after the lab's commands."
     ),
     "synccode": LazyCommand(
-        "epic_lab.cli.synccode",
+        "epic_lab.cli.synccode.group",
         "Run on a VM exactly the code that is on the laptop, uncommitted edits included.",
         attribute="group",
     ),
@@ -55,4 +55,4 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(boundary.run(group, PROG_NAME))
+    sys.exit(boundary.run_group(group, PROG_NAME))

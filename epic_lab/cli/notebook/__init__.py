@@ -65,4 +65,4 @@ notebook = group  # by which `epic-lab` hosts it
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(boundary.run(group, PROG_NAME))
+    sys.exit(boundary.run_group(group, PROG_NAME))
