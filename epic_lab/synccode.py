@@ -10,9 +10,8 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from epic_lab.code_paths import CodePaths, code_paths, code_roots
 from epic_lab.config import BASE_URL, CODE_BASE, REPOS, Config, RepoFolder, Store, is_store_name
@@ -41,11 +40,10 @@ ReportT = TypeVar("ReportT")
 ReportT_co = TypeVar("ReportT_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Generic[ReportT_co]):
     """What a use case did and what it cost.
 
-    Attributes:
+    Args:
         report: the engine's own report.
         store: where the code is stored and whose it is.
         calls: how often the storage was asked, by kind; kinds that did not occur are not there.
@@ -54,24 +52,32 @@ class Run(Generic[ReportT_co]):
         elapsed_seconds: from the opening of the store to the report.
     """
 
-    report: ReportT_co
-    store: Store
-    calls: Mapping[str, int]
-    stored_bytes: int
-    fetched_bytes: int
-    elapsed_seconds: float
+    def __init__(
+        self,
+        *,
+        report: ReportT_co,
+        store: Store,
+        calls: Mapping[str, int],
+        stored_bytes: int,
+        fetched_bytes: int,
+        elapsed_seconds: float,
+    ) -> None:
+        self.report = report
+        self.store = store
+        self.calls = calls
+        self.stored_bytes = stored_bytes
+        self.fetched_bytes = fetched_bytes
+        self.elapsed_seconds = elapsed_seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(NamedTuple):
     """What became of one path of a repository."""
 
     repo: str
     explanation: Explanation
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """What became of checking a store, and the trees beside it.
 
     Attributes:
@@ -308,8 +314,7 @@ def explain(config: Config, path: Path) -> Explained:
     return Explained(folder.repo, explain(folder.root, relative, exclusion=exclusion))
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
+class _Session(NamedTuple):
     """An open store and the clock that began with it."""
 
     store: Store

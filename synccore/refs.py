@@ -6,7 +6,6 @@ writers succeeds and neither overwrites what it has not read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from synccore.backends.base import Reader, Unchanged, Version, Writer
@@ -32,9 +31,10 @@ class HeadAt(NamedTuple):
     version: Version
 
 
-@dataclass(frozen=True, slots=True)
 class NoHead:
     """The user has nothing in this store yet."""
+
+    __slots__ = ()
 
 
 def read_head(backend: Reader, user: str, *, unless: Version | None = None) -> HeadAt | NoHead | Unchanged:

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple, NewType, Protocol
 
 from synccore.keys import Key
@@ -25,9 +24,16 @@ class Found(NamedTuple):
     version: Version
 
 
-@dataclass(frozen=True, slots=True)
 class Unchanged:
     """The answer to a conditional get whose condition says that the caller has it already."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unchanged)
+
+    def __hash__(self) -> int:
+        return hash(Unchanged)
 
 
 class Listed(NamedTuple):
