@@ -152,6 +152,7 @@ def _run(chosen: argparse.Namespace) -> int:
     unknown = sorted(set(chosen.tools) - set(TOOLS))
     if unknown:
         raise SystemExit(f"unknown tools: {', '.join(unknown)}; there are {', '.join(TOOLS)}")
+    TOOLS["ours"].fetch(chosen.cache, install=False)  # the source may have changed since
     # As wide as the tables are, wherever this is printed.
     console = Console(width=_WIDTH)
     for name in chosen.trees:

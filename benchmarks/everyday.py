@@ -18,7 +18,7 @@ from benchmarks.network import Network
 from benchmarks.results import machine
 from benchmarks.site import Command, Site
 from benchmarks.steps import EDIT
-from benchmarks.tools.ours import PROGRAM, Ours
+from benchmarks.tools.ours import Ours
 from benchmarks.trees import Tree, git
 
 
@@ -55,7 +55,7 @@ def measure(*, files: int, times: int, folder: Path) -> dict[str, Any]:
                 take(f"download of it, {rtt_ms} ms", download)
                 take(f"download, nothing changed, {rtt_ms} ms", download)
             for words in (("--help",), ("upload", "--help"), ("--version",)):
-                command = Command(words=(str(PROGRAM), *words), cwd=site.laptop, variables=upload.variables)
+                command = Command(words=(upload.words[0], *words), cwd=site.laptop, variables=upload.variables)
                 take(f"epic-synccode {' '.join(words)}", command)
     return {"machine": machine(folder), "files": files, "cases": cases}
 
