@@ -8,6 +8,8 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from shutil import copyfile, copytree
+from tempfile import TemporaryDirectory
 
 from benchmarks.network import BUCKET, ROOT
 from benchmarks.programs import first_line_of
@@ -16,6 +18,8 @@ from benchmarks.tools.base import Tool
 
 PROGRAM = Path(sys.executable).with_name("epic-synccode")
 _NAMES_PRODUCT = "installed-from"
+_PACKAGES = ("epic_lab", "synccore")
+_BESIDE = ("pyproject.toml", "README.md")
 
 
 class Ours(Tool):
@@ -51,8 +55,11 @@ class Ours(Tool):
                 "--quiet",
                 "--disable-pip-version-check",
             ]
-            if subprocess.run([*pip, str(ROOT)], check=False).returncode == 0:
-                (folder / _NAMES_PRODUCT).write_text(_product(), encoding="utf-8")
+            with TemporaryDirectory() as made:  # what is built leaves its traces beside the source
+                for name in (*_PACKAGES, *_BESIDE):
+                    (copytree if (ROOT / name).is_dir() else copyfile)(ROOT / name, Path(made) / name)
+                if subprocess.run([*pip, made], check=False).returncode == 0:
+                    (folder / _NAMES_PRODUCT).write_text(_product(), encoding="utf-8")
 
     def version(self, cache: Path) -> str:
         """Return its version."""
@@ -94,7 +101,7 @@ def program_in(cache: Path) -> Path:
 def _product() -> str:
     """Return what stands for the source of the product as it is now."""
     told = hashlib.sha256()
-    sources = [it for folder in ("epic_lab", "synccore") for it in (ROOT / folder).rglob("*.py")]
+    sources = [it for folder in _PACKAGES for it in (ROOT / folder).rglob("*.py")]
     for path in sorted([ROOT / "pyproject.toml", *sources]):
         told.update(f"{path} ".encode() + hashlib.sha256(path.read_bytes()).digest())
     return told.hexdigest()

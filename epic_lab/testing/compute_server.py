@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import signal
 import sys
 import threading
 from collections import Counter
@@ -47,8 +46,8 @@ from epic_lab.testing.compute.service import ComputeService, Mutation
 from epic_lab.testing.compute.timeline import Timeline
 from epic_lab.testing.compute_schema import Call, Discovery
 from synccore.testing.gcs_faults import ALWAYS, Delay, LoseAnswer, Reset, Stall, Truncate, spoilt
-from synccore.testing.gcs_service import select_fields
-from synccore.testing.http_serving import HttpServer, Request, Response, json_response
+from synccore.testing.gcs_requests import select_fields
+from synccore.testing.http_serving import HttpServer, Request, Response, json_response, serve_until_interrupted
 
 _LONGEST_WAIT_SECONDS = 60.0
 _PUBLIC_PROJECTS = frozenset(it.project for it in IMAGES)
@@ -432,14 +431,7 @@ def main(arguments: list[str] | None = None) -> int:
     server.tokens = set(chosen.token) if chosen.token else None
     for fault, call, times in faults:
         server.inject(fault, call=call, times=times)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with server:
-        sys.stdout.write(f"GCP_COMPUTE_ENDPOINT={server.url}\n")
-        sys.stdout.flush()
-        while not stop.wait(1):  # on Windows a wait without end hears no signal
-            pass
+    serve_until_interrupted(server, f"GCP_COMPUTE_ENDPOINT={server.url}")
     for alarm in server.alarms:
         sys.stderr.write(f"{alarm}\n")
     return 0

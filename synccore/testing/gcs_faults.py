@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from synccore.testing.gcs_service import ServiceError
+from synccore.testing.gcs_requests import ServiceError
 from synccore.testing.http_serving import Response
 
 

@@ -17,9 +17,6 @@ Invariant: a fault hits exactly the requests that it was injected for, and each 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
-import signal
 import ssl
 import sys
 import threading
@@ -30,15 +27,16 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from synccore.testing.gcs_faults import ALWAYS, FAULTS, Delay, Fault, Redirect, Refuse, Reset, planned, spoilt
-from synccore.testing.gcs_service import (
-    GcsService,
+from synccore.testing.gcs_requests import (
     ServiceError,
-    StoredObject,
-    media_response,
+    decoded,
+    header_checksums,
+    json_in,
     parse_multipart,
     select_fields,
 )
-from synccore.testing.http_serving import HttpServer, Request, Response, json_response
+from synccore.testing.gcs_service import GcsService, StoredObject, media_response
+from synccore.testing.http_serving import HttpServer, Request, Response, json_response, serve_until_interrupted
 
 _LONGEST_WAIT_SECONDS = 60.0
 
@@ -176,7 +174,7 @@ class GcsServer(HttpServer):
             time.sleep(self.latency_seconds)
         as_media = request.query.get("alt") == "media" and request.method == "GET"
         try:
-            operation = self._operation(_decoded(request))
+            operation = self._operation(decoded(request))
         except ServiceError as error:
             operation = _Operation(kind="unknown", act=_raising(error))
         fault = self._take_fault(operation)
@@ -312,7 +310,7 @@ class GcsServer(HttpServer):
 
     def _buckets_operation(self, request: Request) -> _Operation:
         if request.method == "POST":
-            create = lambda: self.service.create_bucket(str(_json_in(request)["name"]))  # noqa: E731
+            create = lambda: self.service.create_bucket(str(json_in(request)["name"]))  # noqa: E731
             return self._simple("create_bucket", request, create, "storage.buckets.create")
         if request.method == "GET":
             items = lambda: {  # noqa: E731
@@ -353,7 +351,7 @@ class GcsServer(HttpServer):
             return Response(status=204)
 
         def patch() -> Response:
-            return self._resource(service.patch(bucket, name, _json_in(request), query), request)
+            return self._resource(service.patch(bucket, name, json_in(request), query), request)
 
         kinds: dict[str, tuple[str, str, Callable[[], Response]]] = {
             "DELETE": ("delete", "storage.objects.delete", delete),
@@ -372,7 +370,7 @@ class GcsServer(HttpServer):
         self, request: Request, source: tuple[str, str], target: tuple[str, str], *, rewrites: bool
     ) -> _Operation:
         def copy() -> Response:
-            stored = self.service.copy(source, target, _json_in(request), request.query)
+            stored = self.service.copy(source, target, json_in(request), request.query)
             if not rewrites:
                 return self._resource(stored, request)
             size = str(len(stored.data))
@@ -406,13 +404,13 @@ class GcsServer(HttpServer):
         elif kind == "multipart":
             metadata, content_type, data = parse_multipart(content_type or "", request.body)
         else:
-            metadata = _json_in(request)
+            metadata = json_in(request)
             content_type = request.headers.get("x-upload-content-type")
         metadata = {"contentType": content_type or "application/octet-stream", **metadata}
         metadata["name"] = name = str(request.query.get("name") or metadata.get("name") or "")
         if not name:
             raise ServiceError(400, "required", "Required parameter: name")
-        metadata = {**metadata, **_header_checksums(request)}
+        metadata = {**metadata, **header_checksums(request)}
 
         def begin() -> Response:
             number = self.service.begin_upload(bucket, metadata, request.query)
@@ -461,37 +459,6 @@ def _raising(error: ServiceError) -> Callable[[], Response]:
     return act
 
 
-def _decoded(request: Request) -> Request:
-    """Return *request* with its body out of the encoding in which some clients send it."""
-    if request.headers.get("content-encoding", "").lower() != "gzip":
-        return request
-    try:
-        return replace(request, body=gzip.decompress(request.body))
-    except (OSError, EOFError) as error:
-        raise ServiceError(400, "badContent", f"Body is not gzip: {error}") from None
-
-
-def _json_in(request: Request) -> dict[str, object]:
-    """Return the request's JSON object, which may be missing."""
-    try:
-        content = json.loads(request.body or b"{}")
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise ServiceError(400, "parseError", "Parse Error")
-    return content
-
-
-def _header_checksums(request: Request) -> dict[str, object]:
-    """Return the checksums that stand in the request's headers, by their names in the metadata."""
-    names = {"crc32c": "crc32c", "md5": "md5Hash"}
-    pairs = (it.strip().split("=", 1) for it in request.headers.get("x-goog-hash", "").split(",") if "=" in it)
-    found: dict[str, object] = {names[name]: value for name, value in pairs if name in names}
-    if "content-md5" in request.headers:
-        found["md5Hash"] = request.headers["content-md5"]
-    return found
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(
@@ -528,14 +495,7 @@ def main(arguments: list[str] | None = None) -> int:
     server.tokens = set(chosen.token) if chosen.token else None
     for fault, operation, times in faults:
         server.inject(fault, operation=operation, times=times)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with server:
-        sys.stdout.write(f"export STORAGE_EMULATOR_HOST={server.url}\n")
-        sys.stdout.flush()
-        while not stop.wait(1):  # on Windows a wait without end hears no signal
-            pass
+    serve_until_interrupted(server, f"export STORAGE_EMULATOR_HOST={server.url}")
     return 0
 
 

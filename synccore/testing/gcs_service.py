@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import json
 import re
 import threading
 import time
@@ -23,7 +22,8 @@ from email.utils import formatdate
 from itertools import islice
 from urllib.parse import quote
 
-from synccore.testing.http_serving import Request, Response, json_response
+from synccore.testing.gcs_requests import ServiceError, parse_range
+from synccore.testing.http_serving import Request, Response
 
 _LARGEST_PAGE = 1000
 _UPLOAD_GRAIN_BYTES = 256 * 1024
@@ -38,35 +38,6 @@ _SETTABLE = (
     "metadata",
     "storageClass",
 )
-
-
-class ServiceError(Exception):
-    """An answer that is an error.
-
-    Args:
-        status: of HTTP.
-        reason: the service's word for it, as ``conditionNotMet``.
-        message: for people.
-    """
-
-    def __init__(self, status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.message = message
-        self.headers = dict(headers or {})
-
-    def response(self, *, as_text: bool = False) -> Response:
-        """Return the answer: JSON, or bare text as media requests get it."""
-        if self.status == 304:
-            return Response(status=304, headers=self.headers)
-        if as_text:
-            headers = {"Content-Type": "text/html; charset=UTF-8", **self.headers}
-            return Response(status=self.status, headers=headers, body=self.message.encode())
-        domain = "usageLimits" if self.status == 429 else "global"
-        errors = [{"message": self.message, "domain": domain, "reason": self.reason}]
-        content = {"error": {"code": self.status, "message": self.message, "errors": errors}}
-        return json_response(self.status, content, self.headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,79 +360,6 @@ def media_response(stored: StoredObject, request: Request) -> Response:
         )
     headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{size}"
     return Response(status=206, headers=headers, body=stored.data[wanted.start : wanted.stop])
-
-
-def parse_range(text: str | None, size: int) -> range | None:
-    """Return the bytes that a ``Range`` header asks for, none of them if it cannot be, or ``None`` if it asks for all."""
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", text or "")
-    if match is None or match.group(0) == "bytes=-":
-        return None
-    first, last = match.groups()
-    if not first:
-        return range(max(0, size - int(last)), size) if int(last) else range(0)
-    if last and int(last) < int(first):
-        return None
-    return range(int(first), min(size, int(last) + 1) if last else size)
-
-
-def parse_multipart(content_type: str, body: bytes) -> tuple[dict[str, object], str | None, bytes]:
-    """Split a ``multipart/related`` upload into metadata, the media's type and the media.
-
-    Clients differ: boundaries in single or double quotes or none, lines that end in LF alone, media without any header.
-    """
-    match = re.search(r"""boundary=("[^"]+"|'[^']+'|[^\s;]+)""", content_type)
-    if match is None:
-        raise ServiceError(400, "badContent", "Multipart upload without a boundary")
-    boundary = b"--" + match.group(1).strip("\"'").encode()
-    begin = body.find(boundary)
-    line_end = b"\r\n" if body.startswith(b"\r\n", begin + len(boundary)) else b"\n"
-    separator = line_end + boundary
-    middle = body.find(separator, begin)
-    end = body.rfind(separator + b"--")
-    if begin < 0 or middle < 0 or end <= middle:
-        raise ServiceError(400, "badContent", "Missing end boundary in multipart body.")
-    _, _, metadata = body[begin:middle].partition(2 * line_end)
-    head, _, media = body[middle + len(separator) + len(line_end) : end].partition(line_end)
-    content_type_line = None
-    while head:
-        name, _, value = head.decode("latin-1").partition(":")
-        if name.strip().lower() == "content-type":
-            content_type_line = value.strip()
-        head, _, media = media.partition(line_end)
-    try:
-        return json.loads(metadata) if metadata.strip() else {}, content_type_line, media
-    except ValueError:
-        raise ServiceError(400, "parseError", "Parse Error") from None
-
-
-def select_fields(content: object, fields: str | None) -> object:
-    """Return the parts of *content* that a ``fields`` parameter names, as in ``items(name,size),nextPageToken``."""
-    if not fields or fields == "*":
-        return content
-    if isinstance(content, list):
-        return [select_fields(it, fields) for it in content]
-    if not isinstance(content, dict):
-        return content
-    below: dict[str, list[str]] = {}
-    for selector in _split_selectors(fields):
-        name, rest = re.split(r"(?=[/(])|$", selector, maxsplit=1)
-        below.setdefault(name, []).append(rest[1:].removesuffix(")") if rest.startswith("(") else rest[1:])
-    return {
-        name: select_fields(content[name], None if "" in inner else ",".join(inner))
-        for name, inner in below.items()
-        if name in content
-    }
-
-
-def _split_selectors(fields: str) -> list[str]:
-    """Split at the commas that stand in no parentheses."""
-    selectors, depth, start = [], 0, 0
-    for position, character in enumerate(fields):
-        depth += (character == "(") - (character == ")")
-        if character == "," and depth == 0:
-            selectors.append(fields[start:position])
-            start = position + 1
-    return [*selectors, fields[start:]]
 
 
 def _take_part(upload: _Upload, content_range: str | None, body: bytes) -> int | None:

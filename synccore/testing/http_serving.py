@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import socket
 import ssl
 import struct
@@ -314,3 +315,15 @@ def _wait_for_end(connection: socket.socket, stopping: threading.Event) -> None:
     """Wait until the client closes the connection, or `HttpServer.stop` does."""
     while not stopping.is_set() and connection.recv(1 << 16):
         pass
+
+
+def serve_until_interrupted(server: HttpServer, announced: str) -> None:
+    """Print the line *announced* and let *server* answer until the process is interrupted or terminated."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with server:
+        sys.stdout.write(f"{announced}\n")
+        sys.stdout.flush()
+        while not stop.wait(1):  # on Windows a wait without end hears no signal
+            pass

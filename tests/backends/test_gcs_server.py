@@ -33,8 +33,8 @@ from synccore.testing.gcs_faults import (
     Truncate,
     planned,
 )
+from synccore.testing.gcs_requests import parse_multipart, parse_range, select_fields
 from synccore.testing.gcs_server import GcsServer
-from synccore.testing.gcs_service import parse_multipart, parse_range, select_fields
 from synccore.testing.metadata_server import MetadataServer
 
 OBJECT = "/storage/v1/b/lab/o/a%2Fb"
