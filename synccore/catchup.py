@@ -7,8 +7,8 @@ recorded after the last file, so that whatever is interrupted is completed or he
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from synccore.backends.base import Found, Reader, Unchanged
 from synccore.carryout import Done, Task, carry_out, parse_begun
@@ -25,7 +25,7 @@ from synccore.provenance import SnapshotId
 from synccore.pullreport import PullOutcome, PullReport, RepoPull, unchanged
 from synccore.repository import ObjectReader, StoredManifest, checked_manifest
 from synccore.trees import EMPTY_TREE, chain, changes_above, follow
-from synccore.worktree.aftermath import unsettled
+from synccore.worktree.aftermath import boot_id, unsettled
 from synccore.worktree.lock import TreeLock
 from synccore.worktree.machine import MachineMemory, State, TreeState
 from synccore.worktree.rescue import RescueFolder
@@ -87,7 +87,7 @@ def catch_up(
             after_crash=lock.after_crash,
         )
         trees = {**_stopped(state, head, home), **{task.repo: _remember(task, memory, state) for task in tasks}}
-        after = State(store=identity, version=found.version, trees={**_confirmed(state, head), **trees})
+        after = State(identity, found.version, {**_confirmed(state, head), **trees}, boot_id())
         memory.store(after)
         for task in tasks:
             memory.forget_begun(task.repo)
@@ -98,7 +98,7 @@ def catch_up(
 def _confirmed(state: State, head: Head) -> dict[str, TreeState]:
     """Return the trees that the head names and that need nothing."""
     return {
-        repo: replace(tree, is_stopped=False, provenance=head.repos[repo].provenance)
+        repo: tree._replace(is_stopped=False, provenance=head.repos[repo].provenance)
         for repo, tree in state.trees.items()
         if repo in head.repos
     }
@@ -106,8 +106,8 @@ def _confirmed(state: State, head: Head) -> dict[str, TreeState]:
 
 def _stopped(state: State, head: Head, home: Path) -> dict[str, TreeState]:
     """Return the trees that the head does not name any more; they stay as they are, and are forgotten when they go."""
-    gone = {repo: replace(tree, is_stopped=True) for repo, tree in state.trees.items() if repo not in head.repos}
-    return replace(state, trees=gone).kept(home)
+    gone = {repo: tree._replace(is_stopped=True) for repo, tree in state.trees.items() if repo not in head.repos}
+    return state._replace(trees=gone).kept(home)
 
 
 def _line(repo: str, after: State, before: State, done: dict[str, Done]) -> RepoPull:
@@ -117,8 +117,7 @@ def _line(repo: str, after: State, before: State, done: dict[str, Done]) -> Repo
     what = done[repo]
     if repo in before.trees and not (what.written or what.removed) and line.snapshot == before.trees[repo].snapshot:
         return line
-    return replace(
-        line,
+    return line._replace(
         outcome=PullOutcome.UPDATED if repo in before.trees else PullOutcome.CREATED,
         written=tuple(what.written),
         removed=tuple(what.removed),
@@ -151,8 +150,7 @@ def _tasks(home: Path, head: Head, state: State, memory: MachineMemory, objects:
     return [planned[repo] or _task_by_trees(repo, at, here, manifests) for repo, at in moved.items()]
 
 
-@dataclass(frozen=True, slots=True)
-class _Here:
+class _Here(NamedTuple):
     """What planning looks at."""
 
     home: Path

@@ -5,9 +5,9 @@ Invariant: pure data, and light to import.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from synccore.provenance import Provenance, SnapshotId
 from synccore.treepath import TreePath
@@ -23,16 +23,14 @@ class PullOutcome(str, Enum):
     NO_LONGER_UPDATED = "no-longer-updated"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
+class Saved(NamedTuple):
     """Somebody's edit that stood in the way, and where it was saved."""
 
     path: str
     saved_as: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepoPull:
+class RepoPull(NamedTuple):
     """What a pull did for one repository.
 
     Attributes:
@@ -58,8 +56,7 @@ class RepoPull:
     saved: tuple[Saved, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PullReport:
+class PullReport(NamedTuple):
     """What a pull did, one line for each repository that this machine has now, by name."""
 
     repos: tuple[RepoPull, ...]

@@ -19,9 +19,8 @@ import os
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from synccore.backends.base import Version
 from synccore.digest import Digest
@@ -39,8 +38,7 @@ _LENGTH = struct.Struct("<I")
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeState:
+class TreeState(NamedTuple):
     """What is known of one tree.
 
     Attributes:
@@ -62,8 +60,7 @@ class TreeState:
     is_stopped: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(NamedTuple):
     """What is known of all trees under one home.
 
     Attributes:
@@ -75,8 +72,8 @@ class State:
 
     store: str
     version: Version | None
-    trees: dict[str, TreeState] = field(default_factory=dict)
-    boot: str | None = field(default_factory=boot_id)
+    trees: dict[str, TreeState]
+    boot: str | None
 
     @property
     def is_after_restart(self) -> bool:
@@ -106,10 +103,10 @@ class MachineMemory:
             data = self._state_path.read_bytes()
             digest, _, body = data.partition(b"\n")
             is_whole = hashlib.sha256(body).hexdigest().encode() == digest
-            state = _parse(json.loads(body)) if is_whole else State(store=store, version=None)
+            state = _parse(json.loads(body)) if is_whole else _nothing_known(store)
         except _UNREADABLE:
-            return State(store=store, version=None)
-        return state if state.store == store else replace(state, store=store, version=None)
+            return _nothing_known(store)
+        return state if state.store == store else state._replace(store=store, version=None)
 
     def store(self, state: State) -> None:
         """Record *state*."""
@@ -252,6 +249,10 @@ def _plain(state: State) -> dict[str, object]:
 
 def _plain_git(git: GitFacts | None) -> list[object] | None:
     return None if git is None else [git.commit, git.branch, git.dirty_count]
+
+
+def _nothing_known(store: str) -> State:
+    return State(store=store, version=None, trees={}, boot=boot_id())
 
 
 def _parse(value: Any) -> State:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from synccore.worktree.rescue import Rescued
 
@@ -17,8 +17,7 @@ class Effect(Enum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The result of one operation.
 
     Attributes:

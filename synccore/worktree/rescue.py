@@ -19,9 +19,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from synccore.digest import Digest, digest_from_hex
 from synccore.keys import repo_name
@@ -52,8 +52,7 @@ class Reason(str, Enum):
     REPLACED_BY_RESTORE = "replaced-by-restore"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rescued:
+class Rescued(NamedTuple):
     """Something that was saved.
 
     Attributes:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ def restarted(lab: Lab) -> Path:
     for path in ("old.py", "pkg/empty.py"):
         os.utime(home / "alpha" / path, (1, 1_000_000_000))
     memory = MachineMemory(home)
-    memory.store(replace(memory.load(f"lab {USER}"), boot="another run"))
+    memory.store(memory.load(f"lab {USER}")._replace(boot="another run"))
     return home / "alpha"
 
 

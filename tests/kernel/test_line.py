@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,7 @@ def tree(ago_seconds: int, git: GitFacts | None = None, *, is_stopped: bool = Fa
 
 
 def test_the_everyday_line() -> None:
-    alpha = replace(repo("alpha", PullOutcome.UPDATED, facts(dirty=2)), written=(TreePath("a.py"),))
+    alpha = repo("alpha", PullOutcome.UPDATED, facts(dirty=2))._replace(written=(TreePath("a.py"),))
     beta = repo("beta", git=facts("dev"))
     assert synced(alpha, beta) == (
         f"synccode: alpha@{SHORT} (main+2 edits), beta@{SHORT} (dev) · 1 file changed · 38 ms"
@@ -56,7 +55,7 @@ def test_nothing_new() -> None:
 def test_of_many_repositories_those_that_changed_are_named_first() -> None:
     repos = [repo(f"r{n}") for n in range(8)]
     repos[5] = repo("r5", PullOutcome.NO_LONGER_UPDATED)
-    repos[7] = replace(repo("r7", PullOutcome.CREATED), written=(TreePath("a"),))
+    repos[7] = repo("r7", PullOutcome.CREATED)._replace(written=(TreePath("a"),))
     assert synced(*repos) == (
         f"synccode: r7@{SHORT}, r5@{SHORT} (no longer updated), r0@{SHORT}, r1@{SHORT} and 4 more"
         " · 3 files downloaded · 38 ms"
@@ -67,7 +66,7 @@ def test_rescued_edits_are_counted_and_their_folder_is_named() -> None:
     saved = tuple(
         Saved(path=f"alpha/{name}", saved_as=CODE / ".rescued" / "20260701-1403" / "alpha" / name) for name in "ab"
     )
-    alpha = replace(repo("alpha", PullOutcome.UPDATED), written=(TreePath("a"),), removed=(TreePath("b"),), saved=saved)
+    alpha = repo("alpha", PullOutcome.UPDATED)._replace(written=(TreePath("a"),), removed=(TreePath("b"),), saved=saved)
     assert synced(alpha) == (
         f"synccode: alpha@{SHORT} · 2 files changed · 2 edits of yours saved in ~/synccode/.rescued/20260701-1403 · 38 ms"
     )

@@ -61,6 +61,6 @@ def test_a_state_of_another_shape_is_no_state_and_the_next_pull_makes_it_anew(la
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"9" * 5000, b"\xff"])
 def test_a_state_that_is_no_json_is_no_state(tmp_path: Path, body: bytes) -> None:
     memory = MachineMemory(tmp_path)
-    memory.store(State(store="lab ann", version=None))
+    memory.store(State(store="lab ann", version=None, trees={}, boot=None))
     put(tmp_path / ".synccode" / "state", body)
     assert memory.load("lab ann").trees == {}
