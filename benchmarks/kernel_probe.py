@@ -11,7 +11,6 @@ Invariant: the kernel is ipykernel's own, configured as Jupyter configures it; i
 from __future__ import annotations
 
 import builtins
-import http.client
 import json
 import os
 import socket
@@ -82,9 +81,9 @@ def _watch_all(profile: Profile) -> None:
     profile.watch(ssl, "create_default_context", "certificates")
     profile.watch(socket, "create_connection", "connect")
     profile.watch(ssl.SSLSocket, "do_handshake", "TLS")
-    profile.watch(http.client.HTTPResponse, "begin", "wait")
     ours = {
         "synccore.backends.gcs_tokens": [("Tokens", "current", "token")],
+        "synccore.backends.http1": [("", "read_response", "wait")],
         "synccore.catchup": [("", "catch_up", "apply")],
         "epic_lab.kernel.hook": [("", "start", "other")],
         "epic_lab.kernel.attempt": [("Attempt", "wait", _NOT_COUNTED), ("Attempt", "_run", "other")],

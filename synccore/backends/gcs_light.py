@@ -1,4 +1,4 @@
-"""Google Cloud Storage over the standard library's HTTP client and nothing else.
+"""Google Cloud Storage over `http1` and the standard library, and nothing else.
 
 Gets and puts go this way. Listing and deleting, and whatever here is not plainly understood (a proxy, a token that is refused
 twice, a redirect, a certificate that the system's store does not know, an answer that is none of the service's), go to
@@ -14,18 +14,18 @@ that had been kept for it turns out to be dead; a put whose answer was lost is n
 from __future__ import annotations
 
 import contextlib
-import http.client
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from synccore.backends.base import Found, Listed, Unchanged, Version
-from synccore.backends.gcs_api import UNAUTHORIZED, Answer, Call, GcsStore, endpoint_of
+from synccore.backends.gcs_api import NOT_MODIFIED, UNAUTHORIZED, Answer, Call, GcsStore, endpoint_of
 from synccore.backends.gcs_tokens import Token, Tokens
+from synccore.backends.http1 import HttpError, Request, connect, exchange, wire_name
 from synccore.backends.refusals import check_range
 from synccore.errors import SyncError
 from synccore.keys import Key
@@ -40,7 +40,8 @@ _BAD_REQUESTS = {400, 405, 407, 411, 421, 426}
 # Longer than this a connection is not trusted: what lies between drops it in silence.
 _LONGEST_IDLE_SECONDS = 60.0
 _KEPT_CONNECTIONS = 16
-_READ_BYTES = 1 << 14
+_HTTP_PORT = 80
+_HTTPS_PORT = 443
 
 
 class _UnusualError(Exception):
@@ -62,7 +63,7 @@ class LightGcsBackend:
         self._tokens = Tokens(access)
         self._bulk: GcsBackend | None = None
         self._lock = threading.Lock()
-        self._idle: list[tuple[http.client.HTTPConnection, float]] = []
+        self._idle: list[tuple[socket.socket, float]] = []
         self._context: ssl.SSLContext | None = None
         self._warming: threading.Thread | None = None
         self._is_closed = False
@@ -86,7 +87,7 @@ class LightGcsBackend:
         self._warming.start()
 
     def _warm(self) -> None:
-        with contextlib.suppress(OSError, SyncError, http.client.HTTPException):  # the first call will say so
+        with contextlib.suppress(OSError, SyncError):  # the first call will say so
             self._authorization()
             self._keep(self._connect(self._access.deadline_seconds))
 
@@ -163,7 +164,7 @@ class LightGcsBackend:
             answer = self._exchange(call, self._tokens.renew(token))
         if answer.status == UNAUTHORIZED or answer.status in _BAD_REQUESTS:
             raise _UnusualError
-        if answer.status in _REDIRECTS and answer.status != http.client.NOT_MODIFIED:
+        if answer.status in _REDIRECTS and answer.status != NOT_MODIFIED:
             raise _UnusualError
         return answer
 
@@ -177,10 +178,10 @@ class LightGcsBackend:
         if connection is not None:
             try:
                 return self._exchange_on(connection, call, token, end)
-            except (ConnectionError, http.client.RemoteDisconnected) as error:
+            except ConnectionError as error:
                 if call.writes:
                     raise self._store.unavailable(call, _reason(error), ambiguous=True) from error
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, HttpError) as error:
                 raise self._store.unavailable(call, _reason(error), ambiguous=call.writes) from error
         try:
             connection = self._connect(_left(end))
@@ -190,70 +191,51 @@ class LightGcsBackend:
             raise self._store.unreachable(call, _reason(error)) from error
         try:
             return self._exchange_on(connection, call, token, end)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HttpError) as error:
             raise self._store.unavailable(call, _reason(error), ambiguous=call.writes) from error
 
-    def _exchange_on(
-        self, connection: http.client.HTTPConnection, call: Call, token: Token | None, end: float
-    ) -> Answer:
+    def _exchange_on(self, connection: socket.socket, call: Call, token: Token | None, end: float) -> Answer:
         """Send *call* and read its whole answer; the first byte must come before *end*."""
         headers = dict(call.headers)
         if token is not None:
             headers["Authorization"] = f"Bearer {token.text}"
+        endpoint = self._endpoint
+        request = Request(call.method, endpoint.path + call.path, _host_of(endpoint), headers, call.body)
         good = False
         try:
-            connection.sock.settimeout(_left(end))
-            connection.request(call.method, self._path_before + call.path, body=call.body, headers=headers)
-            with connection.getresponse() as response:
-                if connection.sock is not None:  # gone already where the answer ends with its connection
-                    connection.sock.settimeout(self._access.deadline_seconds)
-                answer = Answer(response.status, _headers_of(response), self._body_of(response))
-                good = not response.will_close
+            connection.settimeout(_left(end))
+            response = exchange(
+                connection, request, next_seconds=self._access.deadline_seconds, heard=self._access.heard
+            )
+            good = response.is_reusable
         finally:
             if good:
                 self._keep(connection)
             else:
                 connection.close()
-        return answer
-
-    def _body_of(self, response: http.client.HTTPResponse) -> bytes:
-        """Read the body to its end, saying each time that something has come."""
-        self._access.heard()
-        pieces = []
-        while piece := response.read(_READ_BYTES):
-            pieces.append(piece)
-            self._access.heard()
-        if response.length:  # unlike a read of everything, a read of pieces takes an early end for the end
-            raise http.client.IncompleteRead(b"", response.length)
-        return b"".join(pieces)
+        return Answer(response.status, response.headers, response.body)
 
     # -- connections ---------------------------------------------------------------------------------------------------
 
     @property
-    def _path_before(self) -> str:
-        return urlsplit(endpoint_of(self._access)).path
+    def _endpoint(self) -> SplitResult:
+        return urlsplit(endpoint_of(self._access))
 
-    def _connect(self, patience_seconds: float) -> http.client.HTTPConnection:
-        endpoint = urlsplit(endpoint_of(self._access))
+    def _connect(self, patience_seconds: float) -> socket.socket:
+        endpoint = self._endpoint
         host, port = endpoint.hostname or "", endpoint.port
         if endpoint.scheme != "https":
-            plain = http.client.HTTPConnection(host, port, timeout=patience_seconds)
-            plain.connect()
-            return plain
+            return connect(host, port or _HTTP_PORT, patience_seconds)
         # A list of certificates takes as long to read (20 ms) as the other side to answer.
         reading = threading.Thread(target=self._read_certificates, name="certificates", daemon=True)
         if self._context is None:
             reading.start()
-        raw = socket.create_connection((host, port or http.client.HTTPS_PORT), patience_seconds)
+        raw = connect(host, port or _HTTPS_PORT, patience_seconds)
         try:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            context = self._trust()
-            connection = http.client.HTTPSConnection(host, port, timeout=patience_seconds, context=context)
-            connection.sock = context.wrap_socket(raw, server_hostname=host)
+            return self._trust().wrap_socket(raw, server_hostname=wire_name(host))
         except BaseException:
             raw.close()
             raise
-        return connection
 
     def _read_certificates(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # whoever needs them will say so
@@ -267,7 +249,7 @@ class LightGcsBackend:
                 self._context = trusted_context()
             return self._context
 
-    def _take(self, end: float) -> http.client.HTTPConnection | None:
+    def _take(self, end: float) -> socket.socket | None:
         """Return a kept connection that seems alive; one that is in the making is waited for until *end*."""
         if self._warming is not None:
             self._warming.join(_left(end))
@@ -276,11 +258,11 @@ class LightGcsBackend:
                 if not self._idle:
                     return None
                 connection, since = self._idle.pop()
-            if time.monotonic() - since < _LONGEST_IDLE_SECONDS and not _has_ended(connection.sock):
+            if time.monotonic() - since < _LONGEST_IDLE_SECONDS and not _has_ended(connection):
                 return connection
             connection.close()
 
-    def _keep(self, connection: http.client.HTTPConnection) -> None:
+    def _keep(self, connection: socket.socket) -> None:
         with self._lock:
             if len(self._idle) < _KEPT_CONNECTIONS and not self._is_closed:
                 self._idle.append((connection, time.monotonic()))
@@ -308,12 +290,11 @@ def _has_ended(connection: socket.socket) -> bool:
     return True
 
 
-def _headers_of(response: http.client.HTTPResponse) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in response.getheaders():
-        lower = name.lower()
-        headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
-    return headers
+def _host_of(endpoint: SplitResult) -> str:
+    """Return who is asked, as a request says it."""
+    name = wire_name(endpoint.hostname or "").decode("ascii")
+    name = f"[{name}]" if ":" in name else name
+    return name if endpoint.port is None else f"{name}:{endpoint.port}"
 
 
 def _reason(error: BaseException) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import json
 import os
 import stat
@@ -22,7 +21,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
+from synccore.backends.gcs_api import NOT_FOUND, OK
+from synccore.backends.http1 import HttpError, Request, connect, exchange
 from synccore.errors import BackendError, ErrorKind, UnavailableError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 WIDE_SCOPES = ("https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/userinfo.email")
 
 _METADATA_HOST = "metadata.google.internal"
+_METADATA_PORT = 80
 _METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default"
 _PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 _METADATA_PATIENCE_SECONDS = 5.0
@@ -144,13 +147,13 @@ class Tokens:
     def _ask_metadata(self) -> Token:
         """Get a token as https://cloud.google.com/compute/docs/access/authenticate-workloads says."""
         host, status, body = self._get_metadata("/token")
-        if status == http.client.NOT_FOUND:
+        if status == NOT_FOUND:
             raise _no_credentials(f"the metadata server {host} says that this machine has no service account")
-        if status != http.client.OK:
+        if status != OK:
             raise _unavailable(f"the metadata server {host} answered {status}")
         try:
             content = json.loads(body)
-            return Token(str(content["access_token"]), self._clock() + float(content["expires_in"]))
+            return _token_of(content["access_token"], self._clock() + float(content["expires_in"]))
         except (ValueError, KeyError, TypeError):
             raise _unavailable(f"the metadata server {host} answered with no token") from None
 
@@ -163,21 +166,21 @@ class Tokens:
         if not self.asks_metadata():
             return None
         _, status, body = self._get_metadata("/email")
-        return body.decode("utf-8", "replace").strip() if status == http.client.OK else None
+        return body.decode("utf-8", "replace").strip() if status == OK else None
 
     def _get_metadata(self, path: str) -> tuple[str, int, bytes]:
         """Return who was asked for something of the machine's service account, the status and the answer."""
         host = self._access.metadata_host or _METADATA_HOST
         patience = min(_METADATA_PATIENCE_SECONDS, self._access.deadline_seconds)
-        connection = http.client.HTTPConnection(host, timeout=patience)
+        headers = {"Metadata-Flavor": "Google", "Connection": "close"}
+        request = Request("GET", _METADATA_PATH + path, host, headers)
         try:
-            connection.request("GET", _METADATA_PATH + path, headers={"Metadata-Flavor": "Google"})
-            response = connection.getresponse()
-            return host, response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
+            place = urlsplit(f"//{host}")
+            with connect(place.hostname or "", place.port or _METADATA_PORT, patience) as connection:
+                response = exchange(connection, request, next_seconds=patience, heard=lambda: None)
+        except (OSError, HttpError, ValueError) as error:
             raise _unavailable(f"the metadata server {host} did not answer: {error}") from error
-        finally:
-            connection.close()
+        return host, response.status, response.body
 
     # -- google-auth ---------------------------------------------------------------------------------------------------
 
@@ -236,7 +239,7 @@ class Tokens:
             content = json.loads(_read_private(self._access.token_cache))
             if content["format"] != _FILE_FORMAT or content["identity"] != identity:
                 return None
-            token = Token(str(content["access_token"]), float(content["expires_seconds"]))
+            token = _token_of(content["access_token"], float(content["expires_seconds"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return token if token.expires_seconds - _MARGIN_SECONDS > self._clock() else None
@@ -254,6 +257,13 @@ class Tokens:
         }
         with contextlib.suppress(OSError):
             _write_private(self._access.token_cache, json.dumps(content).encode())
+
+
+def _token_of(text: object, expires_seconds: float) -> Token:
+    """Return a token of what somebody else has written; raise `ValueError` for what no request can carry in a line."""
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable():
+        raise ValueError("expected a token of printable ASCII")
+    return Token(text, expires_seconds)
 
 
 def _load_credentials_file(file: Path, *, wide: bool) -> Any:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
@@ -76,6 +78,46 @@ def test_a_metadata_server_that_does_not_answer_may_do_so_later() -> None:
     with pytest.raises(UnavailableError) as caught:
         Tokens(Access(metadata_host="127.0.0.1:1")).current()
     assert "metadata server 127.0.0.1:1" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "expected an answer of HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "98 bytes early"),
+        (b"", "closed without an answer"),
+        (b"HTTP/1.0 500 Oh\r\n\r\n", "answered 500"),
+        (b'HTTP/1.0 200 OK\r\n\r\n{"access_token": "a", "expires_in": "soon"}', "with no token"),
+    ],
+)
+def test_a_metadata_server_that_says_something_else_may_do_better_later(said: bytes, words: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while not connection.recv(1 << 16).endswith(b"\r\n\r\n"):
+                    pass
+                connection.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(UnavailableError, match=words):
+            Tokens(Access(metadata_host=f"127.0.0.1:{listener.getsockname()[1]}")).current()
+        thread.join()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:port", "[::1", "\u2028"])
+def test_a_metadata_server_whose_name_makes_no_sense_does_not_answer(host: str) -> None:
+    with pytest.raises(UnavailableError, match="did not answer"):
+        Tokens(Access(metadata_host=host)).current()
+
+
+def test_a_token_that_would_add_a_header_of_its_own_is_no_token(metadata: MetadataServer) -> None:
+    metadata.token = "token-1\r\nX-Goog-User-Project: another"
+    with pytest.raises(UnavailableError, match="with no token") as caught:
+        Tokens(Access(metadata_host=metadata.host)).current()
+    assert "token-1" not in caught.value.message
 
 
 @pytest.mark.parametrize(

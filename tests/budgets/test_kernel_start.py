@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,3 +151,21 @@ def test_a_machine_without_a_network_loads_nothing_heavy_either(machine: Machine
     with machine.notebook(STORAGE_EMULATOR_HOST=address) as notebook:
         _, loaded = seen(notebook)
     assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
+
+
+def test_a_start_in_a_terminal_asks_without_the_standard_librarys_client(machine: Machine, server: GcsServer) -> None:
+    # Jupyter's kernels have it for reasons of their own, so there it would not be seen.
+    machine.upload_all(repos(1))
+    machine.pull()
+    server.forget()
+    cell = 'import sys; print([it for it in ("http.client", "email", "encodings.idna", "stringprep") if it in sys.modules])'
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", cell],
+        env=machine.environment({"TERM": "dumb"}),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=machine.home,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert [(it.operation, it.status) for it in server.log] == [("get_media", 304)]

@@ -7,6 +7,7 @@ and decoded again, is equal. Any other exception is a finding.
 from __future__ import annotations
 
 import hashlib
+import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import xxhash
 
 from epic_lab import config_lines
 from synccore.backends.base import Found, Version
+from synccore.backends.http1 import HttpError, read_response
 from synccore.backends.memory import MemoryBackend
 from synccore.bundle import build_bundle, open_block, parse_bundle
 from synccore.carryout import parse_begun
@@ -356,6 +358,28 @@ def _begun_seeds() -> list[bytes]:
     return [pack([("a", 0, digest_of(b"1")), ("a", 1, digest_of(b"2")), ("b/c", 2, digest_of(b"a"))]), b""]
 
 
+def http_answer(data: bytes) -> None:
+    """Read what a server says, and the same said in another way."""
+    try:
+        found = read_response(io.BytesIO(data).read)
+    except (HttpError, ConnectionResetError):
+        return
+    kept = {name: value for name, value in found.headers.items() if name not in _FRAMING}
+    lines = [f"HTTP/1.1 {found.status} Again", *(f"{name}: {value}" for name, value in kept.items())]
+    head = "\r\n".join([*lines, f"Content-Length: {len(found.body)}", "", ""])
+    again = read_response(io.BytesIO(head.encode("latin-1") + found.body).read)
+    assert (again.status, again.body) == (found.status, found.body)
+    assert {name: value for name, value in again.headers.items() if name not in _FRAMING} == kept
+
+
+_FRAMING = {"content-length", "transfer-encoding"}
+_ANSWERS = [
+    b"HTTP/1.1 200 OK\r\nx-goog-hash: crc32c=a\r\nX-Goog-Hash: md5=b\r\nContent-Length: 5\r\n\r\nhello",
+    b"HTTP/1.1 304 Not Modified\r\nDate: Sun, 22 Nov 2026 04:00:00 GMT\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nETag: a\r\n\r\n",
+    b"HTTP/1.0 404 Not Found\r\nConnection: close\r\n\r\nNot Found",
+]
+
 TARGETS: dict[str, Target] = {
     "head": Target(head, lambda: _stored()["head"]),
     "head payload": Target(_sealed(ObjectKind.HEAD, head), _payloads(ObjectKind.HEAD, "head")),
@@ -386,5 +410,6 @@ TARGETS: dict[str, Target] = {
         configuration,
         lambda: [b"SYNCCODE_REPOS=a,b # note\nexport X='y z'\r\n\n# comment\nQ=\"a'b\"\n", b"\xef\xbb\xbfA = 1\n"],
     ),
+    "answer over HTTP": Target(http_answer, lambda: _ANSWERS),
     "git's list of files": Target(git_index, _git_seeds),
 }
