@@ -339,9 +339,12 @@ def _opened(lab: Lab, config: Config) -> Iterator[_Session]:
     store = config.require_store()
 
     from synccore.backends.opening import open_backend
+
+    opened = open_backend(store.base_url, access=access(lab), begin=True)
+
     from synccore.backends.recording import RecordingBackend
 
-    backend = RecordingBackend(open_backend(store.base_url, access=access(lab)))
+    backend = RecordingBackend(opened)
     try:
         backend.warm()
         yield _Session(store, backend, began)

@@ -118,7 +118,7 @@ class Case:
     def ask_storage(self, path: str, *, query: tuple[tuple[str, str], ...] = (), anonymously: bool = False) -> Answer:
         """Ask the storage's JSON API something that is none of a store's everyday requests."""
         from epic_lab.gcp.apis import GoogleApis
-        from synccore.backends.gcs_api import endpoint_of
+        from synccore.backends.opening import endpoint_of
 
         apis = GoogleApis(
             tokens=None if anonymously or self.has_emulator else self.tokens,

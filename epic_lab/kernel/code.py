@@ -236,7 +236,6 @@ class KernelCode:
 
     def _open(self, store: Store, patience: Patience) -> RecordingBackend:
         from synccore.backends.opening import Access, open_backend
-        from synccore.backends.recording import RecordingBackend
 
         environment = self._lab.environment
         access = Access(
@@ -249,7 +248,11 @@ class KernelCode:
             has_proxies=environment.has_proxies,
             heard=self._heard,
         )
-        return RecordingBackend(open_backend(store.base_url, access=access))
+        opened = open_backend(store.base_url, access=access, begin=True)
+
+        from synccore.backends.recording import RecordingBackend
+
+        return RecordingBackend(opened)
 
     def _heard(self) -> None:
         if self._attempt is not None:

@@ -16,8 +16,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from synccore.backends.base import Found, Listed, Unchanged, Version
-from synccore.backends.gcs_api import OK, PRECONDITION_FAILED, UNAUTHORIZED, Answer, Call, GcsStore, Pieces, endpoint_of
+from synccore.backends.gcs_api import OK, PRECONDITION_FAILED, UNAUTHORIZED, Answer, Call, GcsStore, Pieces
 from synccore.backends.gcs_tokens import Tokens, refusal_of
+from synccore.backends.opening import endpoint_of
 from synccore.backends.refusals import check_range, version_moved
 from synccore.errors import ErrorKind, NotFoundError, SyncError
 from synccore.keys import Key

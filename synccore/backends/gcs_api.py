@@ -24,7 +24,7 @@ from synccore.errors import BackendError, ErrorKind, InvalidInputError, SyncErro
 from synccore.keys import Key
 
 if TYPE_CHECKING:
-    from synccore.backends.opening import Access
+    pass
 
 OK = 200
 PARTIAL = 206
@@ -87,12 +87,6 @@ class Pieces:
 
     def __iter__(self) -> Iterator[memoryview]:
         return (self._body[at : at + _PIECE_BYTES] for at in range(0, len(self._body), _PIECE_BYTES))
-
-
-def endpoint_of(access: Access) -> str:
-    """Return the URL of the service, or of what stands in for it."""
-    host = access.emulator_host
-    return (access.endpoint if host is None else host if "://" in host else f"http://{host}").rstrip("/")
 
 
 class GcsStore:

@@ -20,12 +20,13 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
 
 from synccore.backends.base import Found, Listed, Unchanged, Version
-from synccore.backends.gcs_api import NOT_MODIFIED, UNAUTHORIZED, Answer, Call, GcsStore, endpoint_of
+from synccore.backends.connecting import Connections
+from synccore.backends.gcs_api import NOT_MODIFIED, UNAUTHORIZED, Answer, Call, GcsStore
 from synccore.backends.gcs_tokens import Token, Tokens
-from synccore.backends.http1 import HttpError, Request, connect, exchange, wire_name
+from synccore.backends.http1 import HttpError, Request, exchange
+from synccore.backends.opening import endpoint_of
 from synccore.backends.refusals import check_range
 from synccore.errors import SyncError
 from synccore.keys import Key
@@ -36,12 +37,6 @@ if TYPE_CHECKING:
 
 _REDIRECTS = range(300, 400)
 _BAD_REQUESTS = {400, 405, 407, 411, 421, 426}
-
-# Longer than this a connection is not trusted: what lies between drops it in silence.
-_LONGEST_IDLE_SECONDS = 60.0
-_KEPT_CONNECTIONS = 16
-_HTTP_PORT = 80
-_HTTPS_PORT = 443
 
 
 class _UnusualError(Exception):
@@ -55,18 +50,17 @@ class LightGcsBackend:
         bucket: of Google Cloud Storage.
         prefix: of every object's name, without a slash at its end; may be empty.
         access: how to get there.
+        connections: those that were begun to there, if any were.
     """
 
-    def __init__(self, bucket: str, prefix: str, access: Access) -> None:
+    def __init__(self, bucket: str, prefix: str, access: Access, connections: Connections | None = None) -> None:
         self._store = GcsStore(bucket, prefix)
         self._access = access
         self._tokens = Tokens(access)
         self._bulk: GcsBackend | None = None
         self._lock = threading.Lock()
-        self._idle: list[tuple[socket.socket, float]] = []
-        self._context: ssl.SSLContext | None = None
+        self._connections = Connections(endpoint_of(access)) if connections is None else connections
         self._warming: threading.Thread | None = None
-        self._is_closed = False
 
     @property
     def base_url(self) -> str:
@@ -80,24 +74,20 @@ class LightGcsBackend:
         """
         if self._access.has_proxies:
             return
+        self._connections.begin(self._access.deadline_seconds)
         with self._lock:
-            if self._idle or self._warming is not None:
+            if self._warming is not None:
                 return
-            self._warming = threading.Thread(target=self._warm, name="warm", daemon=True)
+            self._warming = threading.Thread(target=self._warm, name="token", daemon=True)
         self._warming.start()
 
     def _warm(self) -> None:
-        with contextlib.suppress(OSError, SyncError):  # the first call will say so
+        with contextlib.suppress(SyncError):  # the first call will say so
             self._authorization()
-            self._keep(self._connect(self._access.deadline_seconds))
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-            self._is_closed = True
-        for connection, _ in idle:
-            connection.close()
+        self._connections.close()
         if self._bulk is not None:
             self._bulk.close()
 
@@ -174,7 +164,7 @@ class LightGcsBackend:
     def _exchange(self, call: Call, token: Token | None) -> Answer:
         """Make *call* once, on a kept connection or a new one."""
         end = time.monotonic() + self._access.deadline_seconds
-        connection = self._take(end)
+        connection = self._connections.take(_left(end))
         if connection is not None:
             try:
                 return self._exchange_on(connection, call, token, end)
@@ -184,7 +174,7 @@ class LightGcsBackend:
             except (OSError, HttpError) as error:
                 raise self._store.unavailable(call, _reason(error), ambiguous=call.writes) from error
         try:
-            connection = self._connect(_left(end))
+            connection = self._connections.make(_left(end))
         except ssl.SSLCertVerificationError as error:
             raise _UnusualError from error
         except OSError as error:
@@ -199,8 +189,8 @@ class LightGcsBackend:
         headers = dict(call.headers)
         if token is not None:
             headers["Authorization"] = f"Bearer {token.text}"
-        endpoint = self._endpoint
-        request = Request(call.method, endpoint.path + call.path, _host_of(endpoint), headers, call.body)
+        connections = self._connections
+        request = Request(call.method, connections.path + call.path, connections.host, headers, call.body)
         good = False
         try:
             connection.settimeout(_left(end))
@@ -210,91 +200,15 @@ class LightGcsBackend:
             good = response.is_reusable
         finally:
             if good:
-                self._keep(connection)
+                self._connections.keep(connection)
             else:
                 connection.close()
         return Answer(response.status, response.headers, response.body)
-
-    # -- connections ---------------------------------------------------------------------------------------------------
-
-    @property
-    def _endpoint(self) -> SplitResult:
-        return urlsplit(endpoint_of(self._access))
-
-    def _connect(self, patience_seconds: float) -> socket.socket:
-        endpoint = self._endpoint
-        host, port = endpoint.hostname or "", endpoint.port
-        if endpoint.scheme != "https":
-            return connect(host, port or _HTTP_PORT, patience_seconds)
-        # A list of certificates takes as long to read (20 ms) as the other side to answer.
-        reading = threading.Thread(target=self._read_certificates, name="certificates", daemon=True)
-        if self._context is None:
-            reading.start()
-        raw = connect(host, port or _HTTPS_PORT, patience_seconds)
-        try:
-            return self._trust().wrap_socket(raw, server_hostname=wire_name(host))
-        except BaseException:
-            raw.close()
-            raise
-
-    def _read_certificates(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # whoever needs them will say so
-            self._trust()
-
-    def _trust(self) -> ssl.SSLContext:
-        with self._lock:
-            if self._context is None:
-                from synccore.backends.trust import trusted_context
-
-                self._context = trusted_context()
-            return self._context
-
-    def _take(self, end: float) -> socket.socket | None:
-        """Return a kept connection that seems alive; one that is in the making is waited for until *end*."""
-        if self._warming is not None:
-            self._warming.join(_left(end))
-        while True:
-            with self._lock:
-                if not self._idle:
-                    return None
-                connection, since = self._idle.pop()
-            if time.monotonic() - since < _LONGEST_IDLE_SECONDS and not _has_ended(connection):
-                return connection
-            connection.close()
-
-    def _keep(self, connection: socket.socket) -> None:
-        with self._lock:
-            if len(self._idle) < _KEPT_CONNECTIONS and not self._is_closed:
-                self._idle.append((connection, time.monotonic()))
-                return
-        connection.close()
 
 
 def _left(end: float) -> float:
     """Return the seconds until *end*: at least some, since none would mean not to wait at all."""
     return max(0.001, end - time.monotonic())
-
-
-def _has_ended(connection: socket.socket) -> bool:
-    """Tell whether the other side has closed an idle connection, or says something that nobody has asked for.
-
-    That there is something to read does not show it: a server that speaks TLS 1.3 sends its session tickets unasked.
-    """
-    connection.settimeout(0)
-    try:
-        connection.recv(1)
-    except (BlockingIOError, ssl.SSLWantReadError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _host_of(endpoint: SplitResult) -> str:
-    """Return who is asked, as a request says it."""
-    name = wire_name(endpoint.hostname or "").decode("ascii")
-    name = f"[{name}]" if ":" in name else name
-    return name if endpoint.port is None else f"{name}:{endpoint.port}"
 
 
 def _reason(error: BaseException) -> str:

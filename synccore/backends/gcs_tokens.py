@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from synccore.backends.connecting import connect
 from synccore.backends.gcs_api import NOT_FOUND, OK
-from synccore.backends.http1 import HttpError, Request, connect, exchange
+from synccore.backends.http1 import HttpError, Request, exchange
 from synccore.errors import BackendError, ErrorKind, UnavailableError
 
 if TYPE_CHECKING:

@@ -71,36 +71,6 @@ class Response(NamedTuple):
     is_reusable: bool
 
 
-def connect(host: str, port: int, patience_seconds: float) -> socket.socket:
-    """Return a connection on which every write leaves at once.
-
-    Raises:
-        OSError: there is none, or no such host.
-    """
-    # The types do not say that `getaddrinfo`, which is handed the name, takes bytes as well.
-    connection = socket.create_connection((wire_name(host), port), patience_seconds)  # type: ignore[arg-type]
-    try:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def wire_name(host: str) -> bytes:
-    """Return the name of a host as the network knows it.
-
-    Sockets and TLS take a `str` as well, but then load the tables of international names, in 2 to 5 ms, to find nothing in them.
-
-    Raises:
-        OSError: no host can be called so.
-    """
-    try:
-        return host.encode("ascii" if host.isascii() else "idna")
-    except UnicodeError as error:
-        raise socket.gaierror(socket.EAI_NONAME, f"{host!r} is no name of a host") from error
-
-
 def exchange(
     connection: socket.socket, request: Request, *, next_seconds: float, heard: Callable[[], None]
 ) -> Response:

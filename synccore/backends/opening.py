@@ -9,10 +9,12 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from synccore.backends.base import Backend
 from synccore.errors import ErrorKind, InvalidInputError
+
+if TYPE_CHECKING:
+    from synccore.backends.base import Backend
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _DRIVE = re.compile(r"/?[A-Za-z]:/")
@@ -56,11 +58,22 @@ class Access(NamedTuple):
     heard: Callable[[], None] = hear_nothing
 
 
-def open_backend(base_url: str, *, access: Access) -> Backend:
-    """Open the store at *base_url*, without speaking to it yet.
+def endpoint_of(access: Access) -> str:
+    """Return the URL of the service, or of what stands in for it."""
+    host = access.emulator_host
+    return (access.endpoint if host is None else host if "://" in host else f"http://{host}").rstrip("/")
+
+
+def open_backend(base_url: str, *, access: Access, begin: bool = False) -> Backend:
+    """Open the store at *base_url*, without asking it for anything yet.
 
     ``file:///some/dir`` is a directory (``%20`` and the like are decoded); ``gs://bucket/prefix`` is Google Cloud Storage,
     where what may succeed later is tried again for ``access.retry_seconds``.
+
+    Args:
+        base_url: where it is.
+        access: how to get there.
+        begin: whether a connection is begun before what it is needed for is imported, which takes as long.
 
     Raises:
         InvalidInputError: *base_url* is no such URL.
@@ -74,7 +87,7 @@ def open_backend(base_url: str, *, access: Access) -> Backend:
     if not separator:
         raise _bad_url(base_url, "it has no scheme")
     if scheme == "gs":
-        return _open_bucket(base_url, rest, access)
+        return _open_bucket(base_url, rest, access, begin=begin)
     raise _bad_url(base_url, f"the scheme {scheme!r} is unknown")
 
 
@@ -101,18 +114,25 @@ def directory_of(base_url: str) -> Path | None:
     return Path(path)
 
 
-def _open_bucket(base_url: str, rest: str, access: Access) -> Backend:
-    from synccore.backends.gcs_light import LightGcsBackend
-    from synccore.backends.retrying import RetryingBackend
-
+def _open_bucket(base_url: str, rest: str, access: Access, *, begin: bool) -> Backend:
     bucket, _, prefix = rest.partition("/")
     if _BUCKET.fullmatch(bucket) is None:
         raise _bad_url(base_url, f"{bucket!r} is no bucket's name")
     prefix = prefix.rstrip("/")
     if prefix and any(part in {"", ".", ".."} or not part.isprintable() for part in prefix.split("/")):
         raise _bad_url(base_url, "the prefix must be names separated by single slashes")
+
+    from synccore.backends.connecting import Connections
+
+    connections = Connections(endpoint_of(access))
+    if begin and not access.has_proxies:
+        connections.begin(access.deadline_seconds)
+
+    from synccore.backends.gcs_light import LightGcsBackend
+    from synccore.backends.retrying import RetryingBackend
+
     retry_seconds = access.deadline_seconds if access.retry_seconds is None else access.retry_seconds
-    return RetryingBackend(LightGcsBackend(bucket, prefix, access), deadline_seconds=retry_seconds)
+    return RetryingBackend(LightGcsBackend(bucket, prefix, access, connections), deadline_seconds=retry_seconds)
 
 
 def _bad_url(base_url: str, why: str) -> InvalidInputError:

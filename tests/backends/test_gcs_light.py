@@ -151,7 +151,7 @@ def test_a_connection_that_has_long_been_idle_is_not_trusted(
 ) -> None:
     version = store(server, b"one")
     light.get(HEAD)
-    monkeypatch.setattr("synccore.backends.gcs_light._LONGEST_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("synccore.backends.connecting._LONGEST_IDLE_SECONDS", 0.0)
     light.put(HEAD, b"two", replacing=version)
     assert server.connections_made == 2
 

@@ -14,16 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from synccore.backends.http1 import (
-    HttpError,
-    Request,
-    Response,
-    TruncatedError,
-    connect,
-    exchange,
-    read_response,
-    wire_name,
-)
+from synccore.backends.connecting import connect, wire_name
+from synccore.backends.http1 import HttpError, Request, Response, TruncatedError, exchange, read_response
 from synccore.testing.gcs_server import GcsServer
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -1,3 +1,5 @@
+import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,18 @@ def test_a_url_that_cannot_be_opened_is_refused_with_what_was_expected(url: str,
     assert words in caught.value.message
     assert "expected file:///some/dir" in caught.value.message
     assert caught.value.kind is ErrorKind.BAD_INPUT
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:abc", "127.0.0.1:99999", "https://localhost:-1"])
+def test_an_emulator_at_no_address_is_named(host: str) -> None:
+    with pytest.raises(InvalidInputError, match="the storage's address .* is not usable") as caught:
+        open_backend("gs://bucket/store", access=Access(emulator_host=host), begin=True)
+    assert caught.value.facts["endpoint"] == (host if "://" in host else f"http://{host}")
+
+
+def test_a_connection_is_begun_before_anything_is_asked_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        access = Access(emulator_host=f"127.0.0.1:{listener.getsockname()[1]}")
+        with closing(open_backend("gs://bucket/store", access=access, begin=True)):
+            listener.accept()[0].close()
