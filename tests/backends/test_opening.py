@@ -53,7 +53,7 @@ def test_a_url_that_cannot_be_opened_is_refused_with_what_was_expected(url: str,
 
 @pytest.mark.parametrize("host", ["http://127.0.0.1:abc", "127.0.0.1:99999", "https://localhost:-1"])
 def test_an_emulator_at_no_address_is_named(host: str) -> None:
-    with pytest.raises(InvalidInputError, match="the storage's address .* is not usable") as caught:
+    with pytest.raises(InvalidInputError, match=r"the storage's address .* is not usable") as caught:
         open_backend("gs://bucket/store", access=Access(emulator_host=host), begin=True)
     assert caught.value.facts["endpoint"] == (host if "://" in host else f"http://{host}")
 

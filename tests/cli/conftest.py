@@ -14,6 +14,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+_LOADING = """
+import sys
+sys.argv = {argv}
+from {program} import main
+try:
+    main()
+except SystemExit:
+    pass
+names = sorted(sys.modules)
+import json
+print(json.dumps(names))
+"""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -87,6 +100,11 @@ class Machine:
             check=True,
         )
         return done.stdout
+
+    def loaded(self, *arguments: str, program: str = "epic_lab.cli.synccode") -> set[str]:
+        """Return the modules that are loaded when a command has run."""
+        out = self.python(_LOADING.format(argv=[program, *arguments], program=program))
+        return set(json.loads(out.splitlines()[-1]))
 
     def notebook(self, *arguments: str, stdin: str = "") -> Result:
         """Run ``epic-notebook``."""

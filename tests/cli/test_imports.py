@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,16 +9,6 @@ import pytest
 from synccore.testing.gcs_server import GcsServer
 
 Machine = Any
-
-PROGRAM = """
-import sys
-sys.argv = {argv}
-from epic_lab.cli.synccode import run
-run()
-names = sorted(sys.modules)
-import json
-print(json.dumps(names))
-"""
 
 HEAVY = {"google", "rich", "dulwich", "requests", "asyncio", "concurrent.futures", "IPython", "hypothesis", "pytest"}
 ENGINE = {
@@ -38,40 +27,33 @@ MAIL = {"http", "http.client", "email", "encodings.idna", "stringprep"}
 RARE = {"difflib", "json", "tempfile", "traceback"}
 
 
-def loaded(machine: Machine, *arguments: str) -> set[str]:
-    """Return the modules that are loaded when a command has run."""
-    out = machine.python(PROGRAM.format(argv=["epic-synccode", *arguments]))
-    modules = json.loads(out.splitlines()[-1])
-    return set(modules)
-
-
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["upload", "--help"], ["nonsense"], ["upload"], ["path"]], ids=" ".join
 )
 def test_help_and_mistakes_load_no_engine(machine: Machine, arguments: list[str]) -> None:
-    assert not loaded(machine, *arguments) & (HEAVY | ENGINE | NET)
+    assert not machine.loaded(*arguments) & (HEAVY | ENGINE | NET)
 
 
 def test_the_path_of_a_laptop_loads_no_engine(laptop: Machine) -> None:
-    assert not loaded(laptop, "path") & (HEAVY | ENGINE | NET | RARE)
+    assert not laptop.loaded("path") & (HEAVY | ENGINE | NET | RARE)
 
 
 @pytest.mark.parametrize("word", ["upload", "up", "download", "dn"])
 def test_what_is_typed_every_day_loads_no_parser(laptop: Machine, word: str) -> None:
     if word in {"download", "dn"}:
         laptop.configure(*laptop.config_path.read_text().splitlines()[:2])
-    modules = loaded(laptop, word)
+    modules = laptop.loaded(word)
     assert "synccore.backends.opening" in modules
     assert "click" not in modules
 
 
 def test_configuring_a_vm_loads_no_engine(machine: Machine) -> None:
     arguments = ("configure-vm", "--base-url", "gs://lab-bucket", "--username", "ana")
-    assert not loaded(machine, *arguments) & (HEAVY | ENGINE | NET)
+    assert not machine.loaded(*arguments) & (HEAVY | ENGINE | NET)
 
 
 def test_one_command_does_not_load_another(laptop: Machine) -> None:
-    modules = loaded(laptop, "path")
+    modules = laptop.loaded("path")
     assert {name for name in modules if name.startswith("epic_lab.cli.synccode.")} == {
         "epic_lab.cli.synccode.group",
         "epic_lab.cli.synccode.path",
@@ -92,10 +74,10 @@ def test_everyday_work_on_a_bucket_loads_neither_google_nor_rich(laptop: Machine
         assert vm.run("download").code == 0
         (laptop.home / "code" / "alpha" / "a.py").write_text("22\n")
         server.forget()
-        assert not loaded(laptop, "upload") & (HEAVY | MAIL)
+        assert not laptop.loaded("upload") & (HEAVY | MAIL)
         assert server.requests == {"put": 1}
-        assert not loaded(vm, "download") & (HEAVY | MAIL)
-        unchanged = loaded(vm, "download")
+        assert not vm.loaded("download") & (HEAVY | MAIL)
+        unchanged = vm.loaded("download")
         assert server.requests == {"put": 1, "get_media": 2}
         assert (vm.home / "synccode" / "alpha" / "a.py").read_text() == "22\n"
     assert not unchanged & (HEAVY | MAIL | {"zstandard", "msgpack", "pyfastcdc", "synccore.push", "synccore.catchup"})

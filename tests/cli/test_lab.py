@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -11,18 +10,6 @@ Machine = Any
 
 COMMANDS = ["init", "doctor", "completion", "synccode", "notebook"]
 
-PROGRAM = """
-import sys
-sys.argv = {argv}
-from epic_lab.cli.lab import main
-try:
-    main()
-except SystemExit:
-    pass
-names = sorted(sys.modules)
-import json
-print(json.dumps(names))
-"""
 HEAVY = {"google", "rich", "dulwich", "requests", "asyncio", "concurrent.futures", "IPython", "msgpack", "zstandard"}
 NET = {"socket", "ssl", "http.client", "urllib.request", "subprocess"}
 
@@ -70,11 +57,6 @@ def test_a_hosted_commands_mistakes_are_named_by_what_was_typed(machine: Machine
     assert machine.lab("synccode", "log", "-n", "0", "--json").document["error"]["kind"] == "usage"
 
 
-def loaded(machine: Machine, *arguments: str) -> set[str]:
-    out = machine.python(PROGRAM.format(argv=["epic-lab", *arguments]))
-    return set(json.loads(out.splitlines()[-1]))
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -90,7 +72,7 @@ def loaded(machine: Machine, *arguments: str) -> set[str]:
     ids=" ".join,
 )
 def test_help_and_mistakes_load_neither_the_engine_nor_a_network(machine: Machine, arguments: list[str]) -> None:
-    modules = loaded(machine, *arguments)
+    modules = machine.loaded(*arguments, program="epic_lab.cli.lab")
     assert not modules & (HEAVY | NET)
     assert not {
         name for name in modules if name.startswith(("synccore.backends", "epic_lab.doctor.", "epic_lab.gcp"))
@@ -98,7 +80,7 @@ def test_help_and_mistakes_load_neither_the_engine_nor_a_network(machine: Machin
 
 
 def test_one_command_does_not_load_another(machine: Machine) -> None:
-    modules = loaded(machine, "init", "--help")
+    modules = machine.loaded("init", "--help", program="epic_lab.cli.lab")
     assert {name for name in modules if name.startswith(("epic_lab.cli.lab.", "epic_lab.cli.synccode"))} == {
         "epic_lab.cli.lab.init"
     }

@@ -21,18 +21,6 @@ from epic_lab.testing.compute_server import ComputeServer
 
 Machine = Any
 
-PROGRAM = """
-import sys
-sys.argv = {argv}
-from epic_lab.cli.notebook import main
-try:
-    main()
-except SystemExit:
-    pass
-names = sorted(sys.modules)
-import json
-print(json.dumps(names))
-"""
 HEAVY = {"google", "rich", "dulwich", "requests", "asyncio", "concurrent.futures", "msgpack", "zstandard", "hypothesis"}
 NET = {"socket", "ssl", "http.client", "urllib.request", "subprocess"}
 WITHOUT_JSON = {"logs_f", "ssh", "ssh_raw"}
@@ -110,12 +98,6 @@ def configure(machine: Any, endpoint: str, *more: str) -> None:
     )
 
 
-def loaded(machine: Machine, *arguments: str) -> set[str]:
-    """Return the modules that are loaded when a command has run."""
-    out = machine.python(PROGRAM.format(argv=["epic-notebook", *arguments]))
-    return set(json.loads(out.splitlines()[-1]))
-
-
 # -- what it says of itself --------------------------------------------------------------------------------------------
 
 
@@ -160,12 +142,12 @@ def test_help_mistakes_and_what_asks_for_nothing_load_nothing_heavy(machine: Mac
     configure(machine, "http://127.0.0.1:9")
     if arguments in [["list"], ["terminate", "gpu"], ["ssh", "gpu"]]:
         machine.configure("GCP_PROJECT_ID=Not A Project", "SYNCCODE_USERNAME=ann")
-    modules = loaded(machine, *arguments)
+    modules = machine.loaded(*arguments, program="epic_lab.cli.notebook")
     assert not modules & (HEAVY | NET - ({"subprocess"} if arguments[0] == "ssh" else set()))
 
 
 def test_one_command_does_not_load_another(machine: Machine) -> None:
-    modules = loaded(machine, "suspend", "--help")
+    modules = machine.loaded("suspend", "--help", program="epic_lab.cli.notebook")
     commands = {lazy.module for lazy in COMMANDS.values()}
     assert modules & commands == {"epic_lab.cli.notebook.suspend"}
 
