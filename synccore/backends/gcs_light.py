@@ -185,7 +185,10 @@ class LightGcsBackend:
             raise self._store.unavailable(call, _reason(error), ambiguous=call.writes) from error
 
     def _exchange_on(self, connection: socket.socket, call: Call, token: Token | None, end: float) -> Answer:
-        """Send *call* and read its whole answer; the first byte must come before *end*."""
+        """Send *call* and read its whole answer.
+
+        What is left until *end* is the patience for the answer's first byte, and for each part of a large body to be taken.
+        """
         headers = dict(call.headers)
         if token is not None:
             headers["Authorization"] = f"Bearer {token.text}"

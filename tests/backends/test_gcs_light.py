@@ -2,11 +2,13 @@
 
 import ipaddress
 import os
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -154,6 +156,25 @@ def test_a_connection_that_has_long_been_idle_is_not_trusted(
     monkeypatch.setattr("synccore.backends.connecting._LONGEST_IDLE_SECONDS", 0.0)
     light.put(HEAD, b"two", replacing=version)
     assert server.connections_made == 2
+
+
+def test_a_connection_over_which_more_came_than_was_asked_for_is_not_used_again() -> None:
+    answer = b"HTTP/1.1 304 Not Modified\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+
+        def serve() -> None:
+            for _ in range(2):
+                connection = stack.enter_context(listener.accept()[0])
+                while not connection.recv(1 << 16).endswith(b"\r\n\r\n"):
+                    pass
+                connection.sendall(answer + b"HTTP/1.1 200 OK\r\nx-goog-generation: 9\r\nContent-Length: 1\r\n\r\n!")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        access = Access(emulator_host=f"127.0.0.1:{listener.getsockname()[1]}", deadline_seconds=5)
+        with closing(LightGcsBackend("lab", "p", access)) as backend:
+            assert [backend.get(HEAD, unless=Version("7")) for _ in range(2)] == [Unchanged()] * 2
+        thread.join()
 
 
 def test_a_warm_backend_has_its_connection(server: GcsServer, light: LightGcsBackend) -> None:
