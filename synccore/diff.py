@@ -25,14 +25,14 @@ class Difference(NamedTuple):
     changed: dict[TreePath, Entry]
     was: dict[TreePath, Known]
 
-    def counts(self, after: Tree) -> Counts:
-        """Return the sums of this difference, whose second tree is *after*."""
+    def counts(self, *, files: int, size_bytes: int) -> Counts:
+        """Return the sums of this difference, whose second tree has so many files of so many bytes."""
         return Counts(
             added=len(self.changed) - len(self.was),
             modified=len(self.was),
             deleted=len(self.removed),
-            files=len(after),
-            size_bytes=sum([entry.size_bytes for entry in after.values()]),
+            files=files,
+            size_bytes=size_bytes,
         )
 
 

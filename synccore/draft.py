@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from synccore.diff import Difference, diff
+from synccore.diff import Difference
 from synccore.digest import Digest
 from synccore.fold import fold, needs_folding
 from synccore.gitfacts import GitFacts
@@ -64,17 +64,17 @@ class RepoDraft:
     @cached_property
     def difference(self) -> Difference:
         """What changes."""
-        return diff(self.base.tree, self.view.tree)
+        return self.view.difference_from(self.base)
 
     @property
     def difference_size(self) -> int:
         """How many paths change."""
         return len(self.difference.changed) + len(self.difference.removed)
 
-    @property
+    @cached_property
     def counts(self) -> Counts:
         """What changes, in numbers."""
-        return self.difference.counts(self.view.tree)
+        return self.difference.counts(files=self.view.files, size_bytes=self.view.size_bytes)
 
     def places(self, tree: Tree, packed: Mapping[Digest, Place]) -> dict[Digest, Place]:
         """Return where the chunks of *tree* are, and those of *packed*; listings are loaded only if *packed* does not have them all.

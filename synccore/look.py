@@ -6,13 +6,13 @@ Invariant: looking changes nothing in the tree and nothing in the store.
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from synccore.diff import Difference, diff
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.head import Head
@@ -25,9 +25,13 @@ from synccore.provenance import Provenance, SnapshotId
 from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
+from synccore.worktree.chosen import NOTHING_CHOSEN
 from synccore.worktree.scan import Scan, Unread, link_notes, scan, statuses
 from synccore.worktree.selection import AskingFacts, Selecting, collisions
 from synccore.worktree.statcache import Fingerprints, StatCache, load_stat_cache, store_stat_cache
+
+# So many chunks are looked for among all digests of a tree, at 0.1 ms each for 30,000, before a set of them is made, which takes 30.
+_LOOKED_FOR = 64
 
 
 class Source(NamedTuple):
@@ -80,7 +84,8 @@ class Look:
             self.asking: AskingFacts | None = None
             if asked is not None and now != self.cache.fingerprints:
                 self.asking = asked.enter_context(AskingFacts(source.root))
-            selection = selecting.finish()
+            selection = selecting.finish(self.cache.chosen, self.cache.paths)
+        self._selected, self._chosen = len(selection.paths), selecting.chosen
         self.is_git = selection.is_git
         self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache, now)
         self.problems = selection.problems + self.scan.problems
@@ -107,26 +112,32 @@ class Look:
 
     def finish(self, intake: Intake) -> View:
         """Put together what the scan knew and what *intake* has read, and keep it for the next look."""
-        cache = self.cache
-        if not self.scan.is_as_cached or intake.read:
-            cache = self._merged(intake)
+        cache, rows = self._merged(intake)
+        if cache is not self.cache:
             # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
             with suppress(WorktreeError):
                 store_stat_cache(
                     self._cache_path, self.source.root, cache, read_from_ns=self._since_ns, read_until_ns=self._now_ns()
                 )
-        return View(cache)
+        return View(cache, self.cache, rows)
 
-    def _merged(self, intake: Intake) -> StatCache:
-        """Return what the tree is now, as the next look will find it."""
-        old, read = self.cache, intake.read
-        if len(self.scan.kept) + len(read) == len(old.paths) and all(item.path in old.tree for item in read):
-            tree = {**old.tree, **{item.path: item.entry for item in read}}
-            rows = [bisect_left(old.paths, item.path) for item in read]
-            prints = old.fingerprints.with_rows(rows, [item.found for item in read])
-        else:
-            tree, prints = self._rebuilt(intake)
-        return StatCache(tree, prints, old.snapshot if tree == old.tree else snapshot_id(tree))
+    def _merged(self, intake: Intake) -> tuple[StatCache, Collection[int] | None]:
+        """Return what the tree is now, as the next look will find it, and the rows that differ; ``None`` if paths came or went."""
+        old, scan, read = self.cache, self.scan, intake.read
+        unread = {item.path for item in scan.unread}
+        # What the store lacks was read again although its status has not changed.
+        files = len(scan.kept) + sum(item.path in unread for item in read)
+        # What was listed and is not there may come back without git's answers being others.
+        chosen = self._chosen if files == self._selected else NOTHING_CHOSEN
+        if scan.is_as_cached and not read and chosen == old.chosen:
+            return old, ()
+        if files == len(old.paths):
+            rows = [row for row in (old.row_of(item.path) for item in read) if row is not None]
+            if len(rows) == len(read):
+                found = {row: (item.entry, item.found) for row, item in zip(rows, read, strict=True)}
+                return old.with_rows(found, chosen=chosen), rows
+        tree, prints = self._rebuilt(intake)
+        return StatCache.of(tree, prints, snapshot_id(tree), chosen=chosen), None
 
     def _rebuilt(self, intake: Intake) -> tuple[dict[TreePath, Entry], Fingerprints]:
         """Put the tree together anew: paths came or went."""
@@ -148,10 +159,15 @@ class View:
 
     Args:
         cache: what was found.
+        before: what had been found the last time.
+        rows: where they differ; ``None`` if paths came or went, and anything may.
     """
 
-    def __init__(self, cache: StatCache) -> None:
+    def __init__(self, cache: StatCache, before: StatCache, rows: Collection[int] | None) -> None:
         self._cache = cache
+        self._before = before
+        self._rows = rows
+        self._compared: tuple[Base, Difference] | None = None
 
     @property
     def tree(self) -> dict[TreePath, Entry]:
@@ -168,10 +184,25 @@ class View:
         """How many they are."""
         return len(self._cache.paths)
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """The sum of their sizes."""
         return self._cache.size_bytes
+
+    def difference_from(self, base: Base) -> Difference:
+        """Return what makes this out of *base*; if that is what had been found the last time, nothing else is looked at."""
+        if self._compared is None or self._compared[0] is not base:
+            rows = self._rows
+            if rows is None or base.snapshot != self._before.snapshot:
+                difference = diff(base.tree, self.tree)
+            else:
+                path_of = self._cache.paths.__getitem__
+                was = {TreePath(path_of(row)): self._before.entry(row) for row in sorted(rows)}
+                difference = diff(
+                    was, {path: self._cache.entry(row) for path, row in zip(was, sorted(rows), strict=True)}
+                )
+            self._compared = base, difference
+        return self._compared[1]
 
 
 class Base:
@@ -199,6 +230,7 @@ class Base:
         self._repo = repo
         self._cache = cache
         self._load_manifest = load_manifest
+        self._looked_for = 0
 
     @property
     def snapshot(self) -> SnapshotId | None:
@@ -218,6 +250,11 @@ class Base:
         return self._cache.tree if self.snapshot == self._cache.snapshot else self._stored.tree
 
     @property
+    def files(self) -> int:
+        """How many they are."""
+        return len(self._cache.paths) if self.snapshot == self._cache.snapshot else len(self._stored.tree)
+
+    @property
     def places(self) -> Mapping[Digest, Place]:
         """Where its chunks are."""
         return self._stored.places
@@ -226,6 +263,13 @@ class Base:
     def digests(self) -> frozenset[Digest]:
         """Every chunk of it."""
         return frozenset(digests_of(self.tree))
+
+    def has(self, digest: Digest) -> bool:
+        """Tell whether *digest* is that of a chunk of it; the first few are looked for without its listing."""
+        if self._looked_for < _LOOKED_FOR and self.snapshot == self._cache.snapshot:
+            self._looked_for += 1
+            return self._cache.have_chunk(digest)
+        return digest in self.digests
 
     @cached_property
     def _stored(self) -> Manifest:
@@ -251,10 +295,10 @@ def surprises(root: Path, view: View, base: Base) -> tuple[Problem, ...]:
     """
     if view.snapshot == base.snapshot:
         return ()
-    if not view.tree:
+    if not view.files:
         return (Problem(ProblemKind.EMPTY_TREE, str(root), "has no file that takes part: is this the right folder?"),)
-    before = base.tree
-    links = [path for path, entry in view.tree.items() if entry.kind is FileKind.SYMLINK and before.get(path) != entry]
-    colliding = () if view.tree.keys() == before.keys() else collisions(view.tree)
-    known = collisions(before) if colliding else ()
+    removed, changed, was = view.difference_from(base)
+    links = [path for path, entry in changed.items() if entry.kind is FileKind.SYMLINK]
+    colliding = collisions(view.tree) if removed or len(changed) > len(was) else ()
+    known = collisions(base.tree) if colliding else ()
     return link_notes(root, links) + tuple(problem for problem in colliding if problem not in known)

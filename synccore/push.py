@@ -14,7 +14,7 @@ from enum import Enum
 from functools import cached_property
 from typing import NamedTuple
 
-from synccore.diff import diff
+from synccore.digest import Digest
 from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
@@ -187,7 +187,7 @@ def _guard_deletions(look: Look, base: Base) -> None:
     """
     if base.snapshot is None or (look.scan.is_as_cached and base.snapshot == look.cache.snapshot):
         return
-    before = len(base.tree)
+    before = base.files
     now = look.count
     if (before and not now) or (before >= _GUARD_FILES and now < _GUARD_SHARE * before):
         raise WorktreeError(
@@ -218,8 +218,10 @@ def _read(
     Raises:
         WorktreeError: `PROBLEMS`: a file could not be read; everything else was, and is remembered.
     """
-    stored = bases[0].digests if len(bases) == 1 else frozenset().union(*[base.digests for base in bases])
-    is_stored = stored.__contains__
+
+    def is_stored(digest: Digest) -> bool:
+        return any(base.has(digest) for base in bases)
+
     claims = Claims(is_stored)
     items = []
     unreadable: list[tuple[str, Problem]] = []
@@ -347,7 +349,7 @@ def _unseen(items: list[_Item], bases: list[Base], seen: Seen | None, store: Sto
         by = base.provenance
         if by is None:
             continue
-        difference = diff(base.tree, item.view.tree)
+        difference = item.view.difference_from(base)
         return ConflictError(
             ErrorKind.UNSEEN_SNAPSHOT,
             f"repository {repo}: the store has snapshot {there.hex()[:12]}, which {by.author.user} uploaded from "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synccore.backends.base import Reader
-from synccore.diff import Difference, diff
+from synccore.diff import Difference
 from synccore.head import RepoHead
 from synccore.intake import Claims, Intake, take_in
 from synccore.look import Base, Look, Source, surprises
@@ -92,8 +92,8 @@ def _source_status(source: Source, store: Store, seen: Seen | None, at: HeadAt |
         stored_by=base.provenance,
         is_seen=base.snapshot in (None, view.snapshot, seen.snapshots.get(look.repo) if seen else None)
         or base.snapshot in store.state.sent(look.repo),
-        difference=diff(base.tree, view.tree),
-        files=len(view.tree),
+        difference=view.difference_from(base),
+        files=view.files,
         problems=look.problems + tuple(intake.problems) + surprises(look.source.root, view, base),
     )
 

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import IO, NoReturn
 
+import xxhash
+
 from synccore.errors import ErrorKind, WorktreeError
 from synccore.gitfacts import MAX_DIRTY_PATHS, GitFacts
 from synccore.problem import Problem
@@ -58,11 +60,12 @@ class Question:
         NoGitProgramError: git is not installed.
     """
 
-    __slots__ = ("_given", "_out", "_process", "_root")
+    __slots__ = ("_ended", "_given", "_out", "_process", "_root")
 
     def __init__(self, root: Path, *arguments: str, nested: bool = False, given: str | None = None) -> None:
         self._root = root
         self._given = None if given is None else given.encode("utf-8", "surrogateescape")
+        self._ended: tuple[int, bytes, str] | None = None
         # A pipe is full after 64 KiB, and a list of 30,000 files is 3 MiB: git would wait until we read.
         self._out = _file_for_output()
         try:
@@ -92,19 +95,30 @@ class Question:
             NotARepositoryError: there is no repository at or above the root.
             WorktreeError: git refused.
         """
-        code, out, errors = self.outcome()
+        out, errors = self.answer_as_bytes()
+        return _text(out), errors
+
+    def answer_as_bytes(self) -> tuple[bytes, str]:
+        """Wait, and return what git wrote, its output as it wrote it; errors as for `answer`."""
+        code, out, errors = self._end()
         if code:
             _refuse(self._root, code, errors)
         return out, errors
 
     def outcome(self) -> tuple[int, str, str]:
         """Wait, and return the exit code, the output and the errors."""
-        out, errors = self._process.communicate(self._given)
-        if self._out is not None:
-            self._out.seek(0)
-            out = self._out.read()
-            self._out.close()
-        return self._process.returncode, _text(out), _text(errors)
+        code, out, errors = self._end()
+        return code, _text(out), errors
+
+    def _end(self) -> tuple[int, bytes, str]:
+        if self._ended is None:
+            out, errors = self._process.communicate(self._given)
+            if self._out is not None:
+                self._out.seek(0)
+                out = self._out.read()
+                self._out.close()
+            self._ended = self._process.returncode, out, _text(errors)
+        return self._ended
 
     def drop(self) -> None:
         """End the process if it still runs, and forget its answer."""
@@ -234,8 +248,7 @@ class GitListing:
         out, errors = self._list.answer()
         if not out:
             _refuse_if_ignored(self._root)
-        trusts_disk = self._trusts_disk is not None and self._trusts_disk.outcome()[1].strip() != "false"
-        listing = _read_list(out, self._root, trusts_disk=trusts_disk)
+        listing = _read_list(out, self._root, trusts_disk=self._disk_is_trusted())
         if self._ignored is not None:
             out, more_errors = self._ignored.answer()
             errors += more_errors
@@ -243,6 +256,34 @@ class GitListing:
                 (listing.nested_left_out if path.endswith("/") else listing.left_out).append(path.rstrip("/"))
         listing.problems.extend(_unreadable_directories(errors))
         return listing
+
+    def digest(self) -> bytes:
+        """Wait for git and return a digest of its answers, in 1 ms; where that is the same, so is the list, if it `stands_alone`.
+
+        Raises:
+            NotARepositoryError, NoGitProgramError, WorktreeError: as for `finish`.
+        """
+        whole = xxhash.xxh3_128(b"\1" if self._disk_is_trusted() else b"\0")
+        for out, errors in self._answers():
+            whole.update(f"{len(out)} {errors}\0".encode("utf-8", "surrogateescape"))
+            whole.update(out)
+        return whole.digest()
+
+    def stands_alone(self) -> bool:
+        """Tell whether the list follows from git's answers and nothing else.
+
+        Nothing was found, or could not be read, or is a repository of its own: then the disk and other repositories are asked.
+        """
+        answers = self._answers()
+        return bool(answers[0][0]) and not any(
+            errors or b"/\0" in out or f" {_GITLINK_MODE} ".encode() in out for out, errors in answers
+        )
+
+    def _answers(self) -> list[tuple[bytes, str]]:
+        return [asked.answer_as_bytes() for asked in (self._list, self._ignored) if asked is not None]
+
+    def _disk_is_trusted(self) -> bool:
+        return self._trusts_disk is not None and self._trusts_disk.outcome()[1].strip() != "false"
 
     def drop(self) -> None:
         """End what still runs."""

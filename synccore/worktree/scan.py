@@ -116,7 +116,7 @@ def scan(
 
     Args:
         root: the tree.
-        paths: what may take part, in path order.
+        paths: what may take part, in path order; *cache*'s own list where it is the same and was made in the same way.
         executable: which are executable, where the disk cannot say; ``None`` where it can.
         cache: what was there at the last scan.
         now: the `statuses` of *cache*'s paths, if they have been looked at already.
@@ -124,7 +124,6 @@ def scan(
     if not cache.paths:
         unread = [Unread(path, _kind_unseen(path, executable), None) for path in paths]
         return Scan(cache=cache, kept=(), unread=tuple(unread), problems=())
-    paths = tuple(paths)
     kept, rest = _sorted_out(paths, executable, cache, statuses(root, cache.paths) if now is None else now)
     base = os.path.join(root, "")
     seen: list[Unread] = []
@@ -139,21 +138,27 @@ def scan(
 
 
 def _sorted_out(
-    paths: tuple[TreePath, ...], executable: frozenset[TreePath] | None, cache: StatCache, now: Fingerprints
+    paths: Sequence[TreePath], executable: frozenset[TreePath] | None, cache: StatCache, now: Fingerprints
 ) -> tuple[Sequence[int], Sequence[TreePath]]:
     """Return the rows of *cache* that are among *paths* and as they were, and the other paths."""
     differing = set(cache.fingerprints.differing(now))
+    if paths is cache.paths:
+        # Nor has anything changed that says what is executable: what has the same mode is of the same kind.
+        return _without(differing, len(paths)), TreePath.many([paths[row] for row in sorted(differing)])
     differing.update(_of_another_kind(cache, now, executable))
+    paths = tuple(paths)
     if paths == tuple(cache.paths):
         cache.recognise(paths)
-        if not differing:
-            return range(len(paths)), ()
-        rows = [row for row in range(len(paths)) if row not in differing]
-        return rows, [paths[row] for row in sorted(differing)]
+        return _without(differing, len(paths)), [paths[row] for row in sorted(differing)]
     row_of = {path: row for row, path in enumerate(cache.paths) if row not in differing}
     found = [row_of.get(path, -1) for path in paths]
     kept = [row for row in found if row >= 0]
     return kept, [path for path, row in zip(paths, found, strict=True) if row < 0]
+
+
+def _without(some: set[int], count: int) -> Sequence[int]:
+    """Return the numbers below *count* but for *some*."""
+    return [row for row in range(count) if row not in some] if some else range(count)
 
 
 def _of_another_kind(cache: StatCache, now: Fingerprints, executable: frozenset[TreePath] | None) -> Iterator[int]:
@@ -174,8 +179,9 @@ def _of_another_kind(cache: StatCache, now: Fingerprints, executable: frozenset[
                 for path, mode in zip(cache.paths, modes, strict=True)
             ]
         )
-    if known != cache.kinds:
-        yield from (row for row, pair in enumerate(zip(known, cache.kinds, strict=True)) if pair[0] != pair[1])
+    before = cache.columns.kinds
+    if known != before:
+        yield from (row for row, pair in enumerate(zip(known, before, strict=True)) if pair[0] != pair[1])
 
 
 def look_at(base: str, path: TreePath, executable: frozenset[TreePath] | None) -> Unread | Problem | None:

@@ -224,7 +224,7 @@ def stat_cache(data: bytes) -> None:
 
 
 def stat_cache_body(data: bytes) -> None:
-    stat_cache(b"\x89EPLS\x02\x00\x00" + xxhash.xxh3_64_digest(data) + data)
+    stat_cache(b"\x89EPLS\x03\x00\x00" + xxhash.xxh3_64_digest(data) + data)
 
 
 def _stat_seeds() -> list[bytes]:

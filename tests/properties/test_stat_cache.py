@@ -28,7 +28,7 @@ from synccore.snapshot import snapshot_id
 from synccore.testing.trees import Executable, Node, content_of, entries, entry_of, noise, read
 from synccore.treepath import TreePath
 from synccore.worktree import scan as scanning
-from synccore.worktree.statcache import EMPTY, StatCache, believable, fingerprint, load_stat_cache
+from synccore.worktree.statcache import EMPTY, Fingerprints, StatCache, believable, fingerprint, load_stat_cache
 
 MANY = settings(max_examples=settings().max_examples * 4)
 
@@ -196,7 +196,7 @@ class Looks:
         meanwhile(disk)
         lstat, scanning.os.lstat = os.lstat, disk.lstat
         try:
-            found = scanning.scan(Path("/simulated"), map(TreePath, NAMES), None, cache)
+            found = scanning.scan(Path("/simulated"), [TreePath(name) for name in NAMES], None, cache)
         finally:
             scanning.os.lstat = lstat
         known = dict(found.known)
@@ -209,9 +209,9 @@ class Looks:
             known[item.path] = (fingerprint(disk.lstat(item.path)), entry)
         tree = {path: known[path][1] for path in sorted(known)}
         if found.unread or len(tree) != len(cache.tree):
-            kept = StatCache(tree, tuple(known[path][0] for path in tree), cache.snapshot)
+            kept = StatCache.of(tree, Fingerprints([known[path][0] for path in tree]), cache.snapshot)
             prints = believable(kept, read_from_ns=since, read_until_ns=disk.clock())
-            self._cache = StatCache(tree, prints, cache.snapshot)
+            self._cache = StatCache.of(tree, prints, cache.snapshot)
         return tree
 
 

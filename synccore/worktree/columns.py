@@ -1,0 +1,129 @@
+"""The entries of a tree as columns of bytes: what a stat cache keeps of them, and what one edit changes three numbers of.
+
+Invariant: columns that `Columns.of` or `Columns.with_rows` has made are those of entries; others are checked when entries
+are made of them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from synccore import wire
+from synccore.digest import DIGEST_BYTES, Digest
+from synccore.manifest import MAX_WHOLE_CHUNK_BYTES, Entry, FileKind, parse_entries
+from synccore.provenance import SnapshotId
+from synccore.snapshot import snapshot_id_of_columns
+from synccore.treepath import TreePath
+
+_WHAT = "stat cache"
+_SIZE_BYTES = 8
+_ALL_KINDS = bytes(FileKind)
+
+_Chunks = tuple[int, bytes, tuple[int, ...]]
+
+
+class Columns(NamedTuple):
+    """The entries of a tree, in path order and without their paths.
+
+    Attributes:
+        kinds: of each entry, as a byte.
+        sizes: of each, as 64 bits in this machine's byte order.
+        digests: of each.
+        large: the chunks of those that have more than one, packed: a list of (row, digests, sizes).
+    """
+
+    kinds: bytes
+    sizes: bytes
+    digests: bytes
+    large: bytes
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> Columns:
+        """Return the columns of *entries*."""
+        return cls(
+            kinds=bytes([entry.kind for entry in entries]),
+            sizes=array("Q", [entry.size_bytes for entry in entries]).tobytes(),
+            digests=b"".join([entry.digest for entry in entries]),
+            large=wire.pack([_chunks(row, entry) for row, entry in enumerate(entries) if entry.chunks]),
+        )
+
+    def belong_together(self, count: int) -> bool:
+        """Tell whether these are *count* entries, as far as lengths and kinds show."""
+        return (
+            len(self.kinds) == count
+            and len(self.sizes) == count * _SIZE_BYTES
+            and len(self.digests) == count * DIGEST_BYTES
+            and not self.kinds.translate(None, _ALL_KINDS)
+        )
+
+    def with_rows(self, entries: Mapping[int, Entry]) -> Columns:
+        """Return these with *entries* in place of those in their rows."""
+        kinds, sizes, digests = bytearray(self.kinds), bytearray(self.sizes), bytearray(self.digests)
+        for row, entry in entries.items():
+            kinds[row] = entry.kind
+            sizes[row * _SIZE_BYTES : (row + 1) * _SIZE_BYTES] = array("Q", [entry.size_bytes]).tobytes()
+            digests[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES] = entry.digest
+        large = {row: chunks for row, chunks in self._large().items() if row not in entries}
+        large.update((row, _chunks(row, entry)) for row, entry in entries.items() if entry.chunks)
+        return Columns(bytes(kinds), bytes(sizes), bytes(digests), wire.pack([large[row] for row in sorted(large)]))
+
+    def entry(self, row: int) -> Entry:
+        """Return the entry of *row*.
+
+        Raises:
+            IntegrityError: there is none that could be.
+        """
+        chunks = self._large().get(row)
+        large = () if chunks is None else ((0, *chunks[1:]),)
+        one = self.kinds[row : row + 1], self._sizes(row, row + 1), self._digest(row), large
+        return parse_entries([TreePath("it")], one, _WHAT)[TreePath("it")]
+
+    def entries(self, paths: Sequence[TreePath]) -> dict[TreePath, Entry]:
+        """Return the entries with their *paths*; 1 µs each.
+
+        Raises:
+            IntegrityError: there are none that could be.
+        """
+        sizes = self._sizes(0, len(paths))
+        return parse_entries(paths, (self.kinds, sizes, self.digests, wire.unpack(self.large, _WHAT)), _WHAT)
+
+    @property
+    def size_bytes(self) -> int:
+        """The sum of the sizes of all entries."""
+        return sum(self._sizes(0, len(self.kinds)))
+
+    def have_chunk(self, digest: Digest) -> bool:
+        """Tell whether *digest* is that of a chunk of some entry, without making entries: 30 µs for each MiB of digests."""
+        at = self.digests.find(digest)
+        while at >= 0:
+            row, beside = divmod(at, DIGEST_BYTES)
+            if not beside and 0 < self._sizes(row, row + 1)[0] <= MAX_WHOLE_CHUNK_BYTES:
+                return True
+            at = self.digests.find(digest, at + 1)
+        return any(digest in wire.digests(digests, _WHAT) for _, digests, _ in self._large().values())
+
+    def snapshot_id(self, paths: Sequence[str]) -> SnapshotId:
+        """Return the id of the tree that has these entries at *paths*: no entry is made for it."""
+        return snapshot_id_of_columns(paths, self.kinds, self.digests)
+
+    def _sizes(self, start: int, end: int) -> tuple[int, ...]:
+        numbers = array("Q")
+        numbers.frombytes(self.sizes[start * _SIZE_BYTES : end * _SIZE_BYTES])
+        return tuple(numbers)
+
+    def _digest(self, row: int) -> bytes:
+        return self.digests[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES]
+
+    def _large(self) -> dict[int, _Chunks]:
+        found: dict[int, _Chunks] = {}
+        for item in wire.rows(wire.unpack(self.large, _WHAT), _WHAT):
+            row, digests, sizes = wire.row(item, 3, _WHAT)
+            number = wire.uint(row, _WHAT)
+            found[number] = number, wire.binary(digests, _WHAT), wire.uints(sizes, _WHAT)
+        return found
+
+
+def _chunks(row: int, entry: Entry) -> _Chunks:
+    return row, b"".join([chunk.digest for chunk in entry.chunks]), tuple(chunk.size_bytes for chunk in entry.chunks)
