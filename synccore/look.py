@@ -16,7 +16,7 @@ from typing import NamedTuple
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.head import Head
-from synccore.intake import Intake
+from synccore.intake import Intake, ReadFile
 from synccore.keys import repo_name
 from synccore.manifest import Entry, FileKind, Manifest, chunks_of, digests_of
 from synccore.places import ObjectRef, Place
@@ -25,6 +25,7 @@ from synccore.provenance import Provenance, SnapshotId
 from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
+from synccore.worktree.renamed import renamed
 from synccore.worktree.scan import Scan, Unread, link_notes, scan, statuses
 from synccore.worktree.selection import AskingFacts, Selecting, collisions
 from synccore.worktree.statcache import Fingerprints, StatCache, load_stat_cache, store_stat_cache
@@ -104,6 +105,13 @@ class Look:
         for path, (found, entry) in self.scan.known.items():
             if not all(is_stored(chunk.digest) for chunk in chunks_of(entry)):
                 yield Unread(path, entry.kind, found)
+
+    def renamed(self, base: Base, is_stored: Callable[[Digest], bool]) -> Iterator[ReadFile]:
+        """Yield what need not be read, because it is known from another path and the store has it; arguments as for `unstored`."""
+        are_stored = base.snapshot == self.cache.snapshot
+        for item, entry in renamed(self.scan):
+            if item.found and (are_stored or all(is_stored(chunk.digest) for chunk in chunks_of(entry))):
+                yield ReadFile(item.path, entry, item.found)
 
     def finish(self, intake: Intake) -> View:
         """Put together what the scan knew and what *intake* has read, and keep it for the next look."""

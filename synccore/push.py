@@ -18,7 +18,7 @@ from synccore.diff import diff
 from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
-from synccore.intake import Claims, Intake, take_in
+from synccore.intake import Claims, Intake, ReadFile, take_in
 from synccore.journal import Counts
 from synccore.look import Base, Look, Source, View, surprises
 from synccore.outlet import Outlet
@@ -28,6 +28,7 @@ from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt, NoHead, move_head
 from synccore.store import Store
 from synccore.worktree.laptop import Seen
+from synccore.worktree.scan import Unread
 from synccore.worktree.selection import AskingFacts, git_facts
 
 _GUARD_FILES = 100
@@ -223,13 +224,15 @@ def _read(
     claims = Claims(is_stored)
     items = []
     unreadable: list[tuple[str, Problem]] = []
+    renamed = [list(look.renamed(base, is_stored)) for look, base in zip(looks, bases, strict=True)]
     unread = [
-        sorted([*look.scan.unread, *look.unstored(base, is_stored)]) for look, base in zip(looks, bases, strict=True)
+        _but_for(known, [*look.scan.unread, *look.unstored(base, is_stored)])
+        for look, base, known in zip(looks, bases, renamed, strict=True)
     ]
-    total = sum(map(len, unread))
+    total = sum(map(len, unread)) + sum(map(len, renamed))
     done = 0
-    for look, base, to_read, question in zip(looks, bases, unread, asking, strict=True):
-        intake = Intake()
+    for look, base, known, to_read, question in zip(looks, bases, renamed, unread, asking, strict=True):
+        intake = Intake(read=known)
         for block in take_in(look.source.root, to_read, claims, intake):
             outlet.add([block])
             progress(Progress(phase="read", done=done + len(intake.read), total=total, unit="files"))
@@ -248,6 +251,12 @@ def _read(
             problems=[problem for _, problem in unreadable],
         )
     return items
+
+
+def _but_for(known: list[ReadFile], unread: list[Unread]) -> list[Unread]:
+    """Return what is *unread* and not *known*, in path order."""
+    paths = {item.path for item in known}
+    return sorted([item for item in unread if item.path not in paths])
 
 
 def _publish(
@@ -375,7 +384,7 @@ def _pending(items: list[_Item], bases: list[Base], *, repair: bool) -> list[Rep
             view=item.view,
             base=base,
             beside=bases,
-            git=item.git,
+            asked=item,
             is_whole=repair,
         )
         for item, base in zip(items, bases, strict=True)
