@@ -169,7 +169,7 @@ def _push(
         # What is to be stored anew is read as if nothing were stored.
         against = [_base(store, NoHead(), look) for look in looks] if repair else bases
         asking = [_begin_asking(look, base, asked) for look, base in zip(looks, bases, strict=True)]
-        items = _read(looks, against, asking, outlet=outlet, progress=progress)
+        items = _read(looks, against, asking, asked=asked, outlet=outlet, progress=progress)
         return _publish(items, bases, outlet, store=store, seen=seen, at=at, force=force, repair=repair)
 
 
@@ -200,8 +200,8 @@ def _guard_deletions(look: Look, base: Base) -> None:
 
 
 def _begin_asking(look: Look, base: Base, asked: ExitStack) -> AskingFacts | None:
-    """Ask git about a tree that will probably be uploaded, unless it is asked already."""
-    if not look.is_git or (look.scan.is_as_cached and look.cache.snapshot == base.snapshot):
+    """Ask git about a tree that will probably be uploaded, unless it is asked already; of a touched one that is not known yet."""
+    if not look.is_git or look.is_touched or (look.scan.is_as_cached and look.cache.snapshot == base.snapshot):
         return None
     return look.asking or asked.enter_context(AskingFacts(look.source.root))
 
@@ -211,6 +211,7 @@ def _read(
     bases: list[Base],
     asking: list[AskingFacts | None],
     *,
+    asked: ExitStack,
     outlet: Outlet,
     progress: ProgressListener,
 ) -> list[_Item]:
@@ -231,9 +232,11 @@ def _read(
     ]
     total = sum(map(len, unread)) + sum(map(len, renamed))
     done = 0
-    for look, base, known, to_read, question in zip(looks, bases, renamed, unread, asking, strict=True):
-        intake = Intake(read=known)
+    for look, base, known, to_read, begun in zip(looks, bases, renamed, unread, asking, strict=True):
+        intake, question = Intake(read=known), begun
         for block in take_in(look.source.root, to_read, claims, intake):
+            if question is None and look.is_git:
+                question = asked.enter_context(AskingFacts(look.source.root))
             outlet.add([block])
             progress(Progress(phase="read", done=done + len(intake.read), total=total, unit="files"))
         done += len(intake.read)
