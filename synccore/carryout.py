@@ -1,6 +1,6 @@
 """Carrying out plans: fetch what the trees lack, check it, and write it.
 
-What only moved is not fetched: it stands here already, at a path that is about to be removed.
+What only moved is not fetched: it stands here already, at a path that is about to be removed, and gets its new name.
 
 Invariant: nothing in a tree is touched before the first of its contents has arrived, and no content is written that was not
 compared with its digest.
@@ -115,24 +115,23 @@ class _Run:
         self._has_begun = False
         self._large: dict[TreePath, tuple[LargeFile, set[int]]] = {}
         self._at_hand: dict[TreePath, list[tuple[Block, _Want, int]]] = {}
-        self._moved: list[tuple[Block, _Want, TreePath]] = []
+        self._moved: dict[TreePath, TreePath] = {}
         self.late: list[tuple[Block, _Want]] = []
 
     def wants(self) -> Iterator[tuple[Block, _Want]]:
         """Yield each chunk that has to be fetched, with the block it is in; what is at hand is remembered."""
-        moved = moved_from(self.task.plan) if not self.task.is_fresh else {}
-        places = self.task.places
+        if not self.task.is_fresh:
+            self._moved = moved_from(self.task.plan)
         for path, entry in self.task.plan.writes.items():
-            _, size_bytes, digest, chunks = entry
-            if chunks:
-                yield from self._wants_of_large(path, entry)
-            elif size_bytes:
-                block, offset = places[digest]
-                want = _Want(self, path, entry, digest, size_bytes, offset, 0)
-                if path in moved:
-                    self._moved.append((block, want, moved[path]))
-                else:
-                    yield block, want
+            if path not in self._moved:
+                yield from self._wants_of(path, entry)
+
+    def _wants_of(self, path: TreePath, entry: Entry) -> Iterator[tuple[Block, _Want]]:
+        if entry.chunks:
+            yield from self._wants_of_large(path, entry)
+        elif entry.size_bytes:
+            block, offset = self.task.places[entry.digest]
+            yield block, _Want(self, path, entry, entry.digest, entry.size_bytes, offset, 0)
 
     def _wants_of_large(self, path: TreePath, entry: Entry) -> Iterator[tuple[Block, _Want]]:
         here: dict[Digest, int] = {}
@@ -153,18 +152,29 @@ class _Run:
         if self._has_begun:
             return
         self._has_begun = True
-        for block, want, source in self._moved:
-            # Before anything is removed, this among it.
-            data = content_at_hand(self.task.root, source, want.entry.size_bytes)
-            if digest_of(data) == want.entry.digest:
-                self.take(want, data)
-            else:
-                self.late.append((block, want))
+        # Before anything is removed, this among it. A source of several gives its name to the last.
+        last = {source: path for path, source in self._moved.items()}
+        for path, source in self._moved.items():
+            entry = self.task.plan.writes[path]
+            if last[source] != path or not self._move(source, path, entry):
+                self._copy(source, path, entry)
         for path in self.task.plan.removes:
             self.done.note(path, self._writer.remove(path))
         for path, entry in self.task.plan.writes.items():
             if not entry.size_bytes:
                 self.done.note(path, self._writer.write(path, entry.kind, b"", _EMPTY))
+
+    def _move(self, source: TreePath, path: TreePath, entry: Entry) -> bool:
+        outcome = self._writer.move(source, path, entry.kind, entry.digest)
+        self.done.note(path, outcome)
+        return outcome.effect is Effect.WRITTEN
+
+    def _copy(self, source: TreePath, path: TreePath, entry: Entry) -> None:
+        data = b"" if entry.chunks else content_at_hand(self.task.root, source, entry.size_bytes)
+        if digest_of(data) == entry.digest:
+            self.done.note(path, self._writer.write(path, entry.kind, data, entry.digest))
+        else:
+            self.late += self._wants_of(path, entry)
 
     def take(self, want: _Want, data: bytes) -> None:
         """Write a chunk that has arrived and been checked."""

@@ -17,13 +17,13 @@ from synccore.errors import IntegrityError
 from synccore.head import Head, RepoHead, decode_head
 from synccore.journal import Change, Delta, decode_delta
 from synccore.keys import head_key
-from synccore.manifest import Manifest, refuse_file_above_file
+from synccore.manifest import Manifest, decode_checked_before, refuse_file_above_file
 from synccore.places import ObjectRef, Place
 from synccore.plan import plan_from_deltas, plan_from_trees
 from synccore.progress import ProgressListener
 from synccore.provenance import SnapshotId
 from synccore.pullreport import PullOutcome, PullReport, RepoPull, unchanged
-from synccore.repository import ObjectReader, StoredManifest, checked_manifest
+from synccore.repository import ObjectReader, StoredManifest
 from synccore.trees import EMPTY_TREE, chain, changes_above, follow
 from synccore.worktree.aftermath import boot_id, unsettled
 from synccore.worktree.lock import TreeLock
@@ -227,7 +227,7 @@ def _base(repo: str, tree: TreeState | None, memory: MachineMemory) -> Manifest:
     kept = memory.manifest(repo, tree.base)
     what = f"the kept listing of {repo}"
     try:
-        start = checked_manifest(kept, what) if kept else EMPTY_TREE
+        start = decode_checked_before(kept, what) if kept else EMPTY_TREE
         packed = memory.changes(repo, tree.base, tree.delta_bytes)
         deltas = [decode_delta(Change(repo, None, None, plain, frame), what) for plain, frame in packed]
         return follow(start, deltas, tree.snapshot, what)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from synccore.diff import Difference
 from synccore.digest import Digest
@@ -41,6 +41,14 @@ class UnplacedError(Exception):
     """
 
 
+class AskedGit(Protocol):
+    """Somebody who has asked git."""
+
+    @property
+    def git(self) -> GitFacts | None:
+        """What git says; ``None`` where there is none."""
+
+
 @dataclass(frozen=True)
 class RepoDraft:
     """One repository that is to move.
@@ -50,7 +58,7 @@ class RepoDraft:
         view: what it is to become.
         base: what it is now.
         beside: what every repository that is looked at is now: a chunk may be stored as part of another.
-        git: what git says of it.
+        asked: knows what git says of it, and may have to wait for that: it is asked when all else is under way.
         is_whole: whether every content of it was packed, so that it needs nothing that is stored: it gets a listing of its own.
     """
 
@@ -58,8 +66,13 @@ class RepoDraft:
     view: View
     base: Base
     beside: Sequence[Base]
-    git: GitFacts | None
+    asked: AskedGit
     is_whole: bool = False
+
+    @property
+    def git(self) -> GitFacts | None:
+        """What git says of it."""
+        return self.asked.git
 
     @cached_property
     def difference(self) -> Difference:
@@ -82,14 +95,16 @@ class RepoDraft:
         Raises:
             UnplacedError: the head has lost a chunk of *tree* since the files were read.
         """
-        missing = [digest for digest in digests_of(tree) if digest not in packed]
-        return {**packed, **{digest: self._place(digest) for digest in missing}}
-
-    def _place(self, digest: Digest) -> Place:
+        places = dict(packed)
+        missing = [digest for digest in digests_of(tree) if digest not in places]
         for base in (self.base, *self.beside):
-            if digest in base.digests:
-                return base.places[digest]
-        raise UnplacedError
+            there = [digest for digest in missing if digest in base.digests]
+            if there:
+                places.update(zip(there, map(base.places.__getitem__, there), strict=True))
+                missing = [digest for digest in missing if digest not in places]
+        if missing:
+            raise UnplacedError
+        return places
 
     def listed(self, places: Mapping[Digest, Place]) -> Change:
         """Return the change as a full list of what differs."""
@@ -183,7 +198,9 @@ def _changes(repos: list[RepoDraft], outlet: Outlet) -> tuple[dict[str, Change],
         settled = outlet.settle(whole, item.places(whole, packed))
         manifest = outlet.store_manifest(Manifest(item.view.snapshot, whole, settled))
         manifests[item.repo] = manifest
-        changes[item.repo] = item.referring(manifest.ref)
+        changes.pop(item.repo, None)
+    # Only now is git waited for: while it was asked the listings were made and sent.
+    changes.update((item.repo, item.referring(manifests[item.repo].ref)) for item in repos if item.repo in manifests)
     return changes, manifests
 
 

@@ -6,8 +6,11 @@ which `synccore.snapshot` makes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from functools import partial
+from itertools import repeat
+from operator import add, gt
 from typing import NamedTuple
 
 from synccore import wire
@@ -65,6 +68,10 @@ class Entry(NamedTuple):
 
 Tree = Mapping[TreePath, Entry]
 
+# Many tuples are made in half the time without the call of Python that checks how many fields there are.
+_ENTRY: Callable[[tuple[FileKind, int, Digest, tuple[Chunk, ...]]], Entry] = partial(tuple.__new__, Entry)
+_PLACE: Callable[[tuple[Block, int]], Place] = partial(tuple.__new__, Place)
+
 
 class Manifest(NamedTuple):
     """A tree as it is stored.
@@ -93,6 +100,17 @@ def digests_of(tree: Tree) -> list[Digest]:
     return whole + [chunk.digest for entry in tree.values() if entry[3] for chunk in entry[3]]
 
 
+def _chunk_columns(tree: Tree) -> tuple[list[Digest], list[int]]:
+    """Return the digests and sizes of all chunks of *tree*, in order."""
+    entries = tree.values()
+    # Most entries are one chunk or none: they are not worth an object of their own.
+    digests = [
+        it for _, size, whole, cut in entries for it in ([one[0] for one in cut] if cut else (whole,) if size else ())
+    ]
+    sizes = [it for _, size, _, cut in entries for it in ([one[1] for one in cut] if cut else (size,) if size else ())]
+    return digests, sizes
+
+
 def encode_manifest(snapshot: Digest, tree: Tree, places: Places, *, split: int = 0) -> bytes:
     """Return the stored bytes of a manifest; *split* as for `synccore.envelope.seal`.
 
@@ -118,6 +136,18 @@ def decode_manifest(data: bytes, what: str) -> Manifest:
     tree = parse_tree(tree_part, what)
     refuse_file_above_file(tree, what)
     return Manifest(wire.digest(snapshot, what), tree, parse_places(place_part, tree, b"", what))
+
+
+def decode_checked_before(data: bytes, what: str) -> Manifest:
+    """Return the manifest whose stored bytes *data* is, without its places: half the time.
+
+    For what this machine has kept of what it had decoded and compared with its snapshot id; the header's SHA-256 says that it still is that.
+
+    Raises:
+        IntegrityError: it is not.
+    """
+    snapshot, tree_part, _ = wire.row(wire.unpack(unseal(ObjectKind.MANIFEST, data, what), what), 3, what)
+    return Manifest(wire.digest(snapshot, what), parse_tree(tree_part, what), {})
 
 
 def bundles_of_manifest(data: bytes, what: str) -> list[ObjectRef]:
@@ -162,7 +192,7 @@ def parse_entries(paths: Sequence[TreePath], columns: Sequence[wire.Packed], wha
         wire.damaged(what, "has columns of different lengths")
     if kinds and max(kinds) >= len(_KINDS):
         wire.damaged(what, f"has an entry of kind {max(kinds)}")
-    entries = list(map(Entry, map(_KINDS.__getitem__, kinds), sizes, digests))
+    entries = list(map(_ENTRY, zip(map(_KINDS.__getitem__, kinds), sizes, digests, repeat(()), strict=False)))
     for number, chunks in _large(large_part, what):
         if number >= len(entries) or sum(chunk.size_bytes for chunk in chunks) != entries[number].size_bytes:
             wire.damaged(what, "has chunks that do not make up their entry")
@@ -256,25 +286,28 @@ def parse_places(value: wire.Packed, tree: Tree, inline: bytes, what: str) -> di
         inline: the bytes that inline blocks stand in; a manifest has none.
         what: the object, for messages.
     """
+    digests, sizes = _chunk_columns(tree)
+    return _parse_places(value, digests, sizes, inline, what)
+
+
+def _parse_places(
+    value: wire.Packed, digests: list[Digest], sizes: list[int], inline: bytes, what: str
+) -> dict[Digest, Place]:
     bundles_part, blocks_part, at_part = wire.row(value, 3, what)
     bundles = [parse_object_ref(item, what) for item in wire.rows(bundles_part, what)]
     if any(bundle.size_bytes > MAX_BUNDLE_BYTES for bundle in bundles):
         wire.damaged(what, f"names a bundle of more than {MAX_BUNDLE_BYTES} bytes")
     blocks = _parse_blocks(blocks_part, bundles, inline, what)
     at = wire.uints(at_part, what)
-    chunks = [chunk for entry in tree.values() for chunk in chunks_of(entry)]
-    if len(at) != 2 * len(chunks):
-        wire.damaged(what, f"has {len(at)} numbers for the places of {len(chunks)} chunks")
-    if at and max(at[::2]) >= len(blocks):
+    if len(at) != 2 * len(digests):
+        wire.damaged(what, f"has {len(at)} numbers for the places of {len(digests)} chunks")
+    numbers, offsets = at[::2], at[1::2]
+    if numbers and max(numbers) >= len(blocks):
         wire.damaged(what, "names a block that it does not have")
-    places = dict(
-        zip([chunk.digest for chunk in chunks], map(Place, map(blocks.__getitem__, at[::2]), at[1::2]), strict=True)
-    )
-    for digest, size in chunks:
-        block, offset = places[digest]
-        if offset + size > block.plain_bytes:
-            wire.damaged(what, f"has a chunk of {size} bytes at {offset} of a block of {block.plain_bytes}")
-    return places
+    rooms = [block.plain_bytes for block in blocks]
+    if any(map(gt, map(add, offsets, sizes), map(rooms.__getitem__, numbers))):
+        wire.damaged(what, "has a chunk that does not lie in its block")
+    return dict(zip(digests, map(_PLACE, zip(map(blocks.__getitem__, numbers), offsets, strict=True)), strict=True))
 
 
 def parse_object_ref(value: wire.Packed, what: str) -> ObjectRef:

@@ -116,24 +116,33 @@ def plan_from_deltas(deltas: Iterable[Delta]) -> Plan:
 
 
 def moved_from(plan: Plan) -> dict[TreePath, TreePath]:
-    """Return, for small files to write, a path to remove that has had the same content: a renamed directory is not fetched.
+    """Return, for files to write, a path to remove that has had the same content: a renamed directory is not fetched.
+
+    Each has a source of its own as long as there are enough of its content, in path order; after that they share the last one.
 
     A path that cannot be written while what is to be removed still stands, because one is a directory of the other, is none of
     them; nor are links.
     """
-    sources: dict[Digest, TreePath] = {}
-    for path in plan.removes:
+    sources: dict[Digest, list[TreePath]] = {}
+    for path in reversed(plan.removes):
         for known in plan.ours[path]:
             if known.kind is not FileKind.SYMLINK:
-                sources.setdefault(known.digest, path)
-    above = directories_above(plan.removes) if sources else set()
+                sources.setdefault(known.digest, []).append(path)
+    if not sources:
+        return {}
+    above = directories_above(plan.removes)
+    is_blocked: dict[str, bool] = {}
     found = {}
     for path, entry in plan.writes.items():
-        source = sources.get(entry.digest)
-        if source is None or entry.chunks or not entry.size_bytes or entry.kind is FileKind.SYMLINK:
+        left = sources.get(entry.digest)
+        if left is None or not entry.size_bytes or entry.kind is FileKind.SYMLINK or path in above:
             continue
-        if path not in above and not any(parent in plan.removes for parent in directories_above([path])):
-            found[path] = source
+        parent = path.parent
+        blocked = is_blocked.get(parent)
+        if blocked is None:
+            blocked = is_blocked[parent] = any(it in plan.removes for it in directories_above([path]))
+        if not blocked:
+            found[path] = left.pop() if len(left) > 1 else left[0]
     return found
 
 

@@ -18,7 +18,7 @@ from synccore.digest import Digest
 from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
-from synccore.intake import Claims, Intake, take_in
+from synccore.intake import Claims, Intake, ReadFile, take_in
 from synccore.journal import Counts
 from synccore.look import Base, Look, Source, View, surprises
 from synccore.outlet import Outlet
@@ -28,6 +28,7 @@ from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt, NoHead, move_head
 from synccore.store import Store
 from synccore.worktree.laptop import Seen
+from synccore.worktree.scan import Unread
 from synccore.worktree.selection import AskingFacts, git_facts
 
 _GUARD_FILES = 100
@@ -168,7 +169,7 @@ def _push(
         # What is to be stored anew is read as if nothing were stored.
         against = [_base(store, NoHead(), look) for look in looks] if repair else bases
         asking = [_begin_asking(look, base, asked) for look, base in zip(looks, bases, strict=True)]
-        items = _read(looks, against, asking, outlet=outlet, progress=progress)
+        items = _read(looks, against, asking, asked=asked, outlet=outlet, progress=progress)
         return _publish(items, bases, outlet, store=store, seen=seen, at=at, force=force, repair=repair)
 
 
@@ -199,8 +200,8 @@ def _guard_deletions(look: Look, base: Base) -> None:
 
 
 def _begin_asking(look: Look, base: Base, asked: ExitStack) -> AskingFacts | None:
-    """Ask git about a tree that will probably be uploaded, unless it is asked already."""
-    if not look.is_git or (look.scan.is_as_cached and look.cache.snapshot == base.snapshot):
+    """Ask git about a tree that will probably be uploaded, unless it is asked already; of a touched one that is not known yet."""
+    if not look.is_git or look.is_touched or (look.scan.is_as_cached and look.cache.snapshot == base.snapshot):
         return None
     return look.asking or asked.enter_context(AskingFacts(look.source.root))
 
@@ -210,6 +211,7 @@ def _read(
     bases: list[Base],
     asking: list[AskingFacts | None],
     *,
+    asked: ExitStack,
     outlet: Outlet,
     progress: ProgressListener,
 ) -> list[_Item]:
@@ -225,14 +227,18 @@ def _read(
     claims = Claims(is_stored)
     items = []
     unreadable: list[tuple[str, Problem]] = []
+    renamed = [list(look.renamed(base, is_stored)) for look, base in zip(looks, bases, strict=True)]
     unread = [
-        sorted([*look.scan.unread, *look.unstored(base, is_stored)]) for look, base in zip(looks, bases, strict=True)
+        _but_for(known, [*look.scan.unread, *look.unstored(base, is_stored)])
+        for look, base, known in zip(looks, bases, renamed, strict=True)
     ]
-    total = sum(map(len, unread))
+    total = sum(map(len, unread)) + sum(map(len, renamed))
     done = 0
-    for look, base, to_read, question in zip(looks, bases, unread, asking, strict=True):
-        intake = Intake()
+    for look, base, known, to_read, begun in zip(looks, bases, renamed, unread, asking, strict=True):
+        intake, question = Intake(read=known), begun
         for block in take_in(look.source.root, to_read, claims, intake):
+            if question is None and look.is_git:
+                question = asked.enter_context(AskingFacts(look.source.root))
             outlet.add([block])
             progress(Progress(phase="read", done=done + len(intake.read), total=total, unit="files"))
         done += len(intake.read)
@@ -250,6 +256,12 @@ def _read(
             problems=[problem for _, problem in unreadable],
         )
     return items
+
+
+def _but_for(known: list[ReadFile], unread: list[Unread]) -> list[Unread]:
+    """Return what is *unread* and not *known*, in path order."""
+    paths = {item.path for item in known}
+    return sorted([item for item in unread if item.path not in paths])
 
 
 def _publish(
@@ -377,7 +389,7 @@ def _pending(items: list[_Item], bases: list[Base], *, repair: bool) -> list[Rep
             view=item.view,
             base=base,
             beside=bases,
-            git=item.git,
+            asked=item,
             is_whole=repair,
         )
         for item, base in zip(items, bases, strict=True)

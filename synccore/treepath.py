@@ -31,8 +31,9 @@ _IGNORABLE = "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206a\u206b
 # NTFS drops trailing dots and spaces, knows ``git~1`` for ``.git`` and takes ``:`` as the start of a stream's name.
 _DOT_GIT = re.compile(r"(?:\.git|git~1)[. ]*(?::.*)?", re.IGNORECASE | re.DOTALL)
 
-# Components of many paths joined by NUL that begin with a dot and are more than that: dot, dot-dot, something like .git.
-_DOTTED = re.compile(r"[/\0]\.(?:\.?[/\0]|git(?![a-z_-]))")
+# What no path can have, of many joined by slashes, in lower case; but for what is like .git, which has to be looked at.
+_NEVER = ("\\", "//", "/./", "/../", "git~1")
+_LIKE_DOT_GIT = re.compile(r"/\.git(?![a-z_-])")
 
 # A component that is too long, in ASCII.
 _LONG = re.compile(rf"[^/\0]{{{MAX_COMPONENT_BYTES + 1}}}")
@@ -105,10 +106,9 @@ def _surely_fine(texts: list[str]) -> bool:
     # Before its case is folded: K (U+212A, the sign for Kelvin) becomes an ASCII letter then.
     if not joined.isascii() or joined.count("\0") != len(texts) + 1 or len(joined) > MAX_PATH_BYTES * len(texts):
         return False
-    joined = joined.lower()
-    if any(spelling in joined for spelling in ("\\", "//", "/\0", "\0/", "\0\0", "git~1")):
-        return False
-    if ("/." in joined or "\0." in joined) and _DOTTED.search(joined):
+    # With one kind of separator there are few things to look for, all of them fixed: 4 ms for 30,000 paths, against 15.
+    joined = joined.lower().replace("\0", "/")
+    if any(spelling in joined for spelling in _NEVER) or ("/.git" in joined and _LIKE_DOT_GIT.search(joined)):
         return False
     # Where no path is longer than a component may be, none has to be cut up: that took 100 of 180 ms of 100,000 paths.
     longest = max(map(len, texts), default=0)

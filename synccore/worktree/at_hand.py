@@ -61,9 +61,7 @@ def open_at_hand(root: Path, path: TreePath) -> Iterator[int]:
     """
     chain = DirectoryChain(os.open(root, OPEN_DIRECTORY))
     try:
-        for part in path.parts[:-1]:
-            chain.descend(part)
-        handle = os.open(path.name.encode(), OPEN_TO_READ, dir_fd=chain.here.handle)
+        handle = os.open(path.name.encode(), OPEN_TO_READ, dir_fd=chain.go_to(path.parent).handle)
     finally:
         chain.close()
     try:

@@ -80,6 +80,11 @@ class DirectoryChain:
         return not self._opened
 
     @property
+    def root(self) -> int:
+        """The handle of the root."""
+        return self._opened[0].handle
+
+    @property
     def depth(self) -> int:
         """How many directories below the root the chain is."""
         return len(self._parts)
@@ -107,6 +112,15 @@ class DirectoryChain:
         self._opened.append(OpenDirectory(encoded, handle))
         self._parts.append(name)
         self._arrived()
+
+    def go_to(self, parent: str) -> OpenDirectory:
+        """Go to the directory *parent*, through such as are there; on an error it has gone as far as it could. Errors as `descend`."""
+        if parent != self.path:
+            parts = parent.split("/") if parent else []
+            self.back_towards(parts)
+            for part in parts[self.depth :]:
+                self.descend(part)
+        return self.here
 
     def descend_or_make(self, name: str) -> None:
         """Go down into the directory *name*, which is made if there is nothing; errors as `descend`."""

@@ -34,6 +34,7 @@ from synccore.worktree.directory_chain import (
 from synccore.worktree.disk_error import worktree_error
 from synccore.worktree.hollow import remove_if_emptied, remove_if_hollow
 from synccore.worktree.large_file import LargeFile
+from synccore.worktree.moving import MovingFiles
 from synccore.worktree.occupant import Occupant, is_still, look
 from synccore.worktree.outcome import Effect, Outcome
 from synccore.worktree.placing import (
@@ -106,6 +107,8 @@ class TreeWriter:
         self._names = TemporaryNames()
         self._saved: list[Rescued] = []
         self._unfinished: set[LargeFile] = set()
+        self._moving: MovingFiles | None = None
+        self._moved: set[TreePath] = set()
         self._chain = DirectoryChain(self._open_root(), on_leave=self._leave)
 
     def write(self, path: TreePath, kind: FileKind, data: bytes, digest: Digest) -> Outcome:
@@ -134,6 +137,33 @@ class TreeWriter:
                 except BaseException:
                     discard(here.handle, temporary)
                     raise
+                return self._outcome(effect)
+            except OSError as error:
+                raise worktree_error(error, self._root / path, "write") from error
+            finally:
+                self._saved.clear()
+
+    def move(self, source: TreePath, path: TreePath, kind: FileKind, digest: Digest) -> Outcome:
+        """Give the file *source* of ours, which is to be removed after this, the name *path*, if it is what is wanted there.
+
+        Returns:
+            An effect of `WRITTEN`; or `ABSENT`, which says that it could not be done, and *path* is to be written.
+
+        Raises:
+            WorktreeError: the disk refused to make the directory.
+        """
+        with self._lock:
+            try:
+                here, new = self._enter(path.parent), Known(kind, digest)
+                effect = Effect.ABSENT
+                if self._moving is None:
+                    self._moving = MovingFiles(self._chain.root)
+                if judge(new, self._ours(source), None) is Verdict.REPLACE and self._moving.move(
+                    source, new, here.handle, path.name.encode()
+                ):
+                    self._moved.add(source)
+                    self._note_source(here, path)
+                    effect = Effect.WRITTEN
                 return self._outcome(effect)
             except OSError as error:
                 raise worktree_error(error, self._root / path, "write") from error
@@ -197,7 +227,7 @@ class TreeWriter:
                     return self._outcome(Effect.ABSENT)
                 here.may_be_empty = True
                 self._note_source(here, path)
-                is_gone = self._remove_at(here, path)
+                is_gone = self._remove_at(here, path) or path in self._moved
                 self._save_orphan(here, path)
                 return self._outcome(Effect.REMOVED if is_gone else Effect.ABSENT)
             except OSError as error:
@@ -261,7 +291,7 @@ class TreeWriter:
             except OSError as error:
                 raise worktree_error(error, self._root / self._chain.path, "tidy") from error
             finally:
-                self._chain.close()
+                self._close_handles()
 
     def __enter__(self) -> Self:
         return self
@@ -274,7 +304,12 @@ class TreeWriter:
             try:
                 self._abandon_all()
             finally:
-                self._chain.close()
+                self._close_handles()
+
+    def _close_handles(self) -> None:
+        self._chain.close()
+        if self._moving is not None:
+            self._moving.close()
 
     def _open_root(self) -> int:
         try:
@@ -318,23 +353,16 @@ class TreeWriter:
 
     def _find(self, parent: str) -> OpenDirectory | None:
         """Go to the directory *parent* if there is one, through real directories only."""
-        chain = self._chain
-        if parent == chain.path:
-            return chain.here
-        parts = parent.split("/") if parent else []
-        chain.back_towards(parts)
         try:
-            for part in parts[chain.depth :]:
-                chain.descend(part)
+            return self._chain.go_to(parent)
         except FileNotFoundError:
             # Perhaps an earlier run removed it and did not come to the one above.
-            chain.here.may_be_empty = True
+            self._chain.here.may_be_empty = True
             return None
         except OSError as error:
             if error.errno in NOT_A_DIRECTORY:
                 return None
             raise
-        return chain.here
 
     def _leave(self, directory: OpenDirectory, above: OpenDirectory | None) -> None:
         if directory.sources:
@@ -464,11 +492,12 @@ class TreeWriter:
         """Save the compiled module beside a source that is gone, for Python would now run it in the source's place."""
         if stem_of(path.name) is None or len(path.name.encode()) == MAX_COMPONENT_BYTES:
             return
-        compiled = TreePath(path + "c")
-        if self._ours(compiled):
+        # Looked at first: mostly there is nothing, and to look is a third of what it costs to make a path.
+        there = look(here.handle, path.name.encode() + b"c", ())
+        if there is None or there.is_directory:
             return
-        there = look(here.handle, compiled.name.encode(), ())
-        if there is not None and not there.is_directory:
+        compiled = TreePath(path + "c")
+        if not self._ours(compiled):
             self._save(here, compiled, Reason.ORPHANED_BYTECODE, None)
 
     # Small things

@@ -38,6 +38,34 @@ def test_a_renamed_directory_costs_one_get(lab: Lab) -> None:
     assert lab.machine.rescued() == []
 
 
+def test_a_renamed_file_is_the_very_file_that_it_was_also_where_others_have_its_content(lab: Lab) -> None:
+    same = {f"{number}/__init__.py": "# empty\n" for number in range(5)}
+    before, after = ({"alpha": nodes({f"{at}/{path}": text for path, text in same.items()})} for at in ("old", "new"))
+    move(lab, before, after)
+    home = lab.machine.home / "alpha"
+    were = [(home / "old" / path).stat().st_ino for path in same]
+    lab.machine.pull()
+    assert [(home / "new" / path).stat().st_ino for path in same] == were
+
+
+def test_a_large_file_that_is_renamed_is_not_fetched(lab: Lab) -> None:
+    large = noise(3 << 20)
+    move(lab, {"alpha": nodes({"a": large, "b": "1"})}, {"alpha": nodes({"c/d": large, "b": "1"})})
+    lab.backend.reset()
+    lab.machine.pull()
+    assert lab.backend.bytes_read < 1 << 20
+    assert_is_at_head(lab.machine, lab)
+
+
+def test_a_large_file_that_is_renamed_and_was_edited_here_is_fetched_and_the_edit_saved(lab: Lab) -> None:
+    large = noise(3 << 20)
+    move(lab, {"alpha": nodes({"a": large, "b": "1"})}, {"alpha": nodes({"c/d": large, "b": "1"})})
+    (lab.machine.home / "alpha/a").write_bytes(b"hers")
+    lab.machine.pull()
+    assert_is_at_head(lab.machine, lab)
+    assert lab.machine.rescued() == [nodes({"alpha/a": "hers"})]
+
+
 def test_what_was_edited_at_its_old_place_is_saved_there_and_fetched_for_the_new_one(lab: Lab) -> None:
     move(lab, {"alpha": BEFORE}, {"alpha": AFTER})
     (lab.machine.home / "alpha/old/7.py").write_bytes(b"hers")
@@ -56,8 +84,21 @@ def test_what_was_edited_at_its_old_place_is_saved_there_and_fetched_for_the_new
         ({"a": "1", "b": "2"}, {"a": "2", "b": "1"}),
         ({"a": executable("1")}, {"b": "1"}),
         ({"a": "1"}, {"b": "1", "c": "1", "d": link("1")}),
+        ({"a": "1", "b": "1", "c": "1"}, {"d/a": "1", "d/b": "1"}),
+        ({"a": "1", "b": "1"}, {"d": "1", "e": "1", "f": executable("1"), "g": "1"}),
+        ({"p/a": "1", "q/b": "2"}, {"q/a": "1", "p/b": "2"}),
     ],
-    ids=["below itself", "above itself", "across", "exchanged", "no longer executable", "twice"],
+    ids=[
+        "below itself",
+        "above itself",
+        "across",
+        "exchanged",
+        "no longer executable",
+        "twice",
+        "fewer of the same",
+        "more of the same",
+        "into each other's directory",
+    ],
 )
 def test_whatever_moves_wherever_arrives(lab: Lab, before: dict[str, object], after: dict[str, object]) -> None:
     move(lab, {"alpha": nodes(before)}, {"alpha": nodes(after)})  # type: ignore[arg-type]

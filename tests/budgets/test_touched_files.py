@@ -1,0 +1,73 @@
+"""Git is not made to read a whole tree that was only touched, and is asked all the same if something in it has changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from synccore.testing.lab import Lab
+
+COUNT = 1100
+
+
+class Started:
+    """Which programs this process starts; Python itself announces them."""
+
+    def __init__(self) -> None:
+        self._commands: list[Sequence[str]] | None = None
+        sys.addaudithook(self._note)
+
+    def during(self, act: Callable[[], object]) -> list[Sequence[str]]:
+        """Return the command lines that *act* started."""
+        self._commands = commands = []
+        try:
+            act()
+        finally:
+            self._commands = None
+        return commands
+
+    def _note(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event == "subprocess.Popen" and self._commands is not None:
+            self._commands.append([os.fsdecode(word) for word in arguments[1]])  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def started() -> Started:
+    """Hooks cannot be removed again, so there is one."""
+    return Started()
+
+
+@pytest.fixture
+def tree(lab: Lab) -> Path:
+    """A repository of git's that was uploaded, and whose files have all been touched since."""
+    lab.clock.run_ahead()
+    lab.laptop.lay(alpha={f"{number}.py": f"x = {number}\n" for number in range(COUNT)})
+    root = lab.laptop.code / "alpha"
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=root, check=True)
+    lab.laptop.push()
+    for number in range(COUNT):
+        os.utime(root / f"{number}.py", (1_700_000_000 + number, 1_700_000_000 + number))
+    return root
+
+
+def test_git_is_not_asked_about_a_tree_that_was_only_touched(lab: Lab, tree: Path, started: Started) -> None:
+    commands = started.during(lab.laptop.push)
+    assert [words for words in commands if "ls-files" in words]
+    assert [words for words in commands if "status" in words] == []
+
+
+@pytest.mark.parametrize("change", ["an edit", "a deletion"])
+def test_what_git_says_of_a_touched_tree_with_a_change_is_recorded(lab: Lab, tree: Path, change: str) -> None:
+    if change == "an edit":
+        (tree / "7.py").write_text("x = 'seven'\n")
+    else:
+        (tree / "7.py").unlink()
+    (line,) = lab.laptop.push().repos
+    assert line.git is not None
+    assert (line.git.branch, line.git.dirty) == ("main", ("7.py",))
