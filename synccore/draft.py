@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
@@ -49,11 +48,10 @@ class AskedGit(Protocol):
         """What git says; ``None`` where there is none."""
 
 
-@dataclass(frozen=True)
 class RepoDraft:
     """One repository that is to move.
 
-    Attributes:
+    Args:
         repo: its name.
         view: what it is to become.
         base: what it is now.
@@ -62,17 +60,20 @@ class RepoDraft:
         is_whole: whether every content of it was packed, so that it needs nothing that is stored: it gets a listing of its own.
     """
 
-    repo: str
-    view: View
-    base: Base
-    beside: Sequence[Base]
-    asked: AskedGit
-    is_whole: bool = False
+    def __init__(
+        self, *, repo: str, view: View, base: Base, beside: Sequence[Base], asked: AskedGit, is_whole: bool = False
+    ) -> None:
+        self.repo = repo
+        self.view = view
+        self.base = base
+        self.is_whole = is_whole
+        self._beside = beside
+        self._asked = asked
 
     @property
     def git(self) -> GitFacts | None:
         """What git says of it."""
-        return self.asked.git
+        return self._asked.git
 
     @cached_property
     def difference(self) -> Difference:
@@ -97,7 +98,7 @@ class RepoDraft:
         """
         places = dict(packed)
         missing = [digest for digest in digests_of(tree) if digest not in places]
-        for base in (self.base, *self.beside):
+        for base in (self.base, *self._beside):
             there = [digest for digest in missing if digest in base.digests]
             if there:
                 places.update(zip(there, map(base.places.__getitem__, there), strict=True))

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -68,19 +67,22 @@ class ReadFile(NamedTuple):
     found: Fingerprint
 
 
-@dataclass(slots=True)
 class Intake:
     """What reading has brought so far.
 
+    Args:
+        read: files that need not be read.
+
     Attributes:
-        read: every file read.
+        read: those, and every file read.
         problems: what could not be read, or cannot take part.
         large: files that turned out to be large when they were opened.
     """
 
-    read: list[ReadFile] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    large: list[Unread] = field(default_factory=list)
+    def __init__(self, read: Iterable[ReadFile] = ()) -> None:
+        self.read = list(read)
+        self.problems: list[Problem] = []
+        self.large: list[Unread] = []
 
 
 class Claims:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from typing import NamedTuple
@@ -81,20 +80,20 @@ class PushReport(NamedTuple):
     folded: bool
 
 
-@dataclass(frozen=True)
 class _Item:
     """One repository on its way: how it was found, how it was read, and what git is asked about it meanwhile."""
 
-    look: Look
-    view: View
-    notes: tuple[Problem, ...]
-    asking: AskingFacts | None
+    def __init__(self, look: Look, view: View, notes: tuple[Problem, ...], asking: AskingFacts | None) -> None:
+        self.look = look
+        self.view = view
+        self.notes = notes
+        self._asking = asking
 
     @cached_property
     def git(self) -> GitFacts | None:
         """What git says of it."""
-        if self.asking is not None:
-            return self.asking.finish()
+        if self._asking is not None:
+            return self._asking.finish()
         return git_facts(self.look.source.root) if self.look.is_git else None
 
 

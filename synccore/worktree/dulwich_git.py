@@ -253,11 +253,9 @@ class DulwichListing:
         gitlinks = [path for path, mode in tracked.items() if mode == _GITLINK and is_real_directory(tree.top / path)]
         if not tracked and not found.untracked and not found.nested and tree.prefix and tree.root_is_ignored():
             raise NotARepositoryError("the repository around it ignores it")
-        listing = Listing(
-            taken=[path[cut:] for path in [*tracked.keys() - set(gitlinks), *found.untracked]],
-            nested=[path[cut:] for path in [*gitlinks, *found.nested]],
-            problems=[Problem(problem.kind, problem.path[cut:] or ".", problem.detail) for problem in problems],
-        )
+        listing = Listing(path[cut:] for path in [*tracked.keys() - set(gitlinks), *found.untracked])
+        listing.nested = [path[cut:] for path in [*gitlinks, *found.nested]]
+        listing.problems = [Problem(problem.kind, problem.path[cut:] or ".", problem.detail) for problem in problems]
         if self._left_out:
             listing.left_out = [path[cut:] for path in found.ignored]
             listing.nested_left_out = [path[cut:] for path in found.nested_ignored]

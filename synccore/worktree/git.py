@@ -302,7 +302,7 @@ def _read_list(out: str, root: Path, *, trusts_disk: bool) -> Listing:
     lines.pop()
     tracked = [line for line in lines if line[0] != "?"]
     start = tracked[0].index("\t") + 1 if tracked else 0
-    listing = Listing(taken=[line[start:] for line in tracked])
+    listing = Listing([line[start:] for line in tracked])
     if f" {_GITLINK_MODE} " in f" {out}":
         gitlinks = {line[start:] for line in tracked if line[2:8] == _GITLINK_MODE}
         listing.nested = sorted(path for path in gitlinks if is_real_directory(root / path))

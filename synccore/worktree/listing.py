@@ -5,14 +5,13 @@ Invariant: paths are text relative to that place, with ``/``; bytes that are no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
 from synccore.problem import Problem, ProblemKind
 
 
-@dataclass(slots=True, kw_only=True)
 class Listing:
     """The paths of one repository or plain folder, without what lies in repositories nested in it.
 
@@ -26,12 +25,13 @@ class Listing:
         problems: directories that could not be read.
     """
 
-    taken: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    nested: list[str] = field(default_factory=list)
-    nested_left_out: list[str] = field(default_factory=list)
-    executable: frozenset[str] | None = None
-    problems: list[Problem] = field(default_factory=list)
+    def __init__(self, taken: Iterable[str] = (), *, executable: frozenset[str] | None = None) -> None:
+        self.taken = list(taken)
+        self.left_out: list[str] = []
+        self.nested: list[str] = []
+        self.nested_left_out: list[str] = []
+        self.executable = executable
+        self.problems: list[Problem] = []
 
 
 class Ignoring(NamedTuple):

@@ -13,7 +13,6 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, cast
@@ -99,17 +98,17 @@ class _Place(NamedTuple):
 _TOP = _Place("", left_out=False)
 
 
-@dataclass(slots=True)
 class _Gathered:
     """What all places together hold, relative to the root."""
 
-    is_git: bool = True
-    taken: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    executable: set[str] = field(default_factory=set)
-    disk_knows: list[str] = field(default_factory=list)
-    disk_decides: bool = True
+    def __init__(self) -> None:
+        self.is_git = True
+        self.taken: list[str] = []
+        self.left_out: list[str] = []
+        self.problems: list[Problem] = []
+        self.executable: set[str] = set()
+        self.disk_knows: list[str] = []
+        self.disk_decides = True
 
 
 def select(root: Path, *, exclusion: str | None = None, lister: Lister = Lister.AUTO) -> Selection:
