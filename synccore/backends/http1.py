@@ -181,7 +181,7 @@ class _Incoming:
             left -= len(line) + 2
             lines.append(line)
             if len(lines) > _MOST_LINES:
-                raise HttpError(f"the answer has more than {_MOST_LINES} headers")
+                raise HttpError(f"the head of the answer has more than {_MOST_LINES} lines")
         return lines
 
     def line(self, most: int = _LONGEST_HEAD_BYTES) -> bytes:
