@@ -202,7 +202,7 @@ def _begin_asking(look: Look, base: Base, asked: ExitStack) -> AskingFacts | Non
     """Ask git about a tree that will probably be uploaded, unless it is asked already."""
     if not look.is_git or (look.scan.is_as_cached and look.cache.snapshot == base.snapshot):
         return None
-    return look.asking or asked.enter_context(AskingFacts(look.source.root))
+    return look.ask(asked)
 
 
 def _read(
