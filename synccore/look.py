@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,8 +63,7 @@ class Look:
         asked: where what git is asked about a tree that has changed is given up; ``None`` if it is not to be asked.
 
     Attributes:
-        is_touched: whether so many files have another time that git would read them all for an answer that perhaps nobody needs.
-        asking: what git was asked, as soon as the first change was seen: it needs 60 ms for 30,000 files, on another core.
+        asking: what git was asked, as soon as the first change was seen: it needs 70 ms for 30,000 files, on another core.
 
     Raises:
         InvalidInputError: the name cannot be, or there is no such directory.
@@ -86,16 +85,31 @@ class Look:
         with Selecting(source.root, exclusion=source.exclusion) as selecting:
             # While git lists what there is, we look at what was there the last time, which mostly is the same.
             self.cache: StatCache = load_stat_cache(cache_path, source.root)
-            now = statuses(source.root, self.cache.paths)
             self.asking: AskingFacts | None = None
-            self.is_touched = _count_touched(now, self.cache.fingerprints) > _MANY_TOUCHED
-            if asked is not None and now != self.cache.fingerprints and not self.is_touched:
-                self.asking = asked.enter_context(AskingFacts(source.root))
+            self._selecting, self._touched = selecting, 0
+            now = statuses(source.root, self.cache.paths, self.cache.fingerprints, partial(self._ask_early, asked))
             selection = selecting.finish(self.cache.chosen, self.cache.paths)
         self._selected, self._chosen = len(selection.paths), selecting.chosen
         self.is_git = selection.is_git
         self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache, now)
         self.problems = selection.problems + self.scan.problems
+
+    def ask(self, asked: ExitStack) -> AskingFacts:
+        """Ask git about the tree, if it was not asked yet; it is given up where *asked* ends."""
+        if self.asking is None:
+            self.asking = asked.enter_context(AskingFacts(self.source.root, beside=self._selecting))
+        return self.asking
+
+    def _ask_early(self, asked: ExitStack | None, now: Fingerprints, before: Fingerprints) -> None:
+        """Ask git about a tree of which a part is *now* other than *before*, unless git would have too much to read."""
+        self._touched += _count_touched(now, before)
+        if asked is not None and not self.is_touched:
+            self.ask(asked)
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether so many files have another time that git would read them all for an answer that perhaps nobody needs."""
+        return self.asking is None and self._touched > _MANY_TOUCHED
 
     @property
     def count(self) -> int:
@@ -170,8 +184,6 @@ class Look:
 
 def _count_touched(now: Fingerprints, before: Fingerprints) -> int:
     """Tell how many of the files that were there *before* have another time *now*."""
-    if now == before:
-        return 0
     gone = now.column(0).count(NOTHING.mode)
     return sum(1 for one, other in zip(now.column(2), before.column(2), strict=True) if one != other) - gone
 

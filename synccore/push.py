@@ -202,7 +202,7 @@ def _begin_asking(look: Look, base: Base, asked: ExitStack) -> AskingFacts | Non
     """Ask git about a tree that will probably be uploaded, unless it is asked already; of a touched one that is not known yet."""
     if not look.is_git or look.is_touched or (look.scan.is_as_cached and look.cache.snapshot == base.snapshot):
         return None
-    return look.asking or asked.enter_context(AskingFacts(look.source.root))
+    return look.ask(asked)
 
 
 def _read(
@@ -237,7 +237,7 @@ def _read(
         intake, question = Intake(read=known), begun
         for block in take_in(look.source.root, to_read, claims, intake):
             if question is None and look.is_git:
-                question = asked.enter_context(AskingFacts(look.source.root))
+                question = look.ask(asked)
             outlet.add([block])
             progress(Progress(phase="read", done=done + len(intake.read), total=total, unit="files"))
         done += len(intake.read)

@@ -11,8 +11,9 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -20,9 +21,12 @@ from synccore.digest import Digest
 from synccore.manifest import MAX_LINK_BYTES, MAX_WHOLE_CHUNK_BYTES, Entry, FileKind
 from synccore.problem import Problem, ProblemKind
 from synccore.treepath import TreePath
-from synccore.worktree.statcache import Fingerprint, Fingerprints, StatCache, facts, fingerprint
+from synccore.worktree.statcache import NO_FINGERPRINTS, Fingerprint, Fingerprints, StatCache, facts, fingerprint
 
 _ATTEMPTS = 4
+
+# So many are looked at before they are compared with what they were.
+_PART = 1024
 
 # What no file's status is.
 NOTHING = Fingerprint(0, -1, 0, 0, 0)
@@ -86,20 +90,57 @@ class UnstableFileError(Exception):
     """A file changed whenever it was read."""
 
 
-def statuses(root: Path, paths: Iterable[str]) -> Fingerprints:
+def statuses(
+    root: Path,
+    paths: Sequence[str],
+    before: Fingerprints = NO_FINGERPRINTS,
+    at_change: Callable[[Fingerprints, Fingerprints], object] = lambda _now, _before: None,
+) -> Fingerprints:
     """Look at each of *paths* below *root*, whatever may stand there; where nothing does, or none can look, stands `NOTHING`.
 
     3 µs a path, nearly all of it the system's.
+
+    Args:
+        root: the tree.
+        paths: where to look.
+        before: what was there the last time.
+        at_change: called with a part of what is there and with what was there *before*, as soon as it is seen that they differ;
+            the parts are of 1,024 paths.
     """
-    base = os.path.join(root, "")
+    parts: list[bytes] = []
+    with ExitStack() as stack:
+        status = _status_below(root, stack)
+        for start in range(0, len(paths), _PART):
+            parts.append(_rows(status, paths[start : start + _PART]))
+            was = before.part(start, start + _PART)
+            if was and parts[-1] != was:
+                at_change(Fingerprints.from_bytes(parts[-1]), Fingerprints.from_bytes(was))
+    return Fingerprints.from_bytes(b"".join(parts))
+
+
+def _status_below(root: Path, stack: ExitStack) -> Callable[[str], os.stat_result]:
+    """Return what tells the status of a path below *root*: from an open directory, where the system knows such a thing.
+
+    The way to the root is then not walked again for each path, which takes 12 of 100 ms for 30,000.
+    """
     lstat = os.lstat
+    if os.stat in os.supports_dir_fd:
+        with suppress(OSError):
+            opened = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, opened)
+            return partial(lstat, dir_fd=opened)
+    base = os.path.join(root, "")
+    return lambda path: lstat(base + path)
+
+
+def _rows(status: Callable[[str], os.stat_result], paths: Iterable[str]) -> bytes:
     rows = []
     for path in paths:
         try:
-            rows.append(facts(lstat(base + path)))
+            rows.append(facts(status(path)))
         except (OSError, ValueError):  # noqa: PERF203 - costs nothing where nothing is raised
             rows.append(NOTHING)
-    return Fingerprints(rows)
+    return Fingerprints(rows).to_bytes()
 
 
 def scan(

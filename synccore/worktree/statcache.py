@@ -129,6 +129,10 @@ class Fingerprints:
 
     __hash__ = None  # type: ignore[assignment]  # nothing keys on them
 
+    def part(self, start: int, end: int) -> bytes:
+        """Return the rows from *start* up to *end*, as `to_bytes` does."""
+        return self._bytes[start * _WIDTH * 8 : end * _WIDTH * 8]
+
     def column(self, number: int) -> array[int]:
         """Return the field *number* of every row."""
         return self._numbers(0, len(self))[number::_WIDTH]
@@ -161,8 +165,11 @@ class Fingerprints:
 
     def _numbers(self, start: int, end: int) -> array[int]:
         numbers = array("q")
-        numbers.frombytes(self._bytes[start * _WIDTH * 8 : end * _WIDTH * 8])
+        numbers.frombytes(self.part(start, end))
         return numbers
+
+
+NO_FINGERPRINTS = Fingerprints()
 
 
 class StatCache:

@@ -87,3 +87,40 @@ def test_a_change_that_leaves_no_trace_in_the_times_is_seen(file: Path, between_
 def test_an_entry_about_as_new_as_its_reading_is_racy(mtime_ns: int, ctime_ns: int, is_racy: bool) -> None:  # noqa: FBT001
     found = Fingerprint(mode=0, size_bytes=0, mtime_ns=mtime_ns, ctime_ns=ctime_ns, inode=0)
     assert found.is_racy(5_000_000_001) is is_racy
+
+
+def test_a_change_is_told_with_its_part_as_soon_as_it_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "_PART", 2)
+    names = [f"{number}" for number in range(9)]
+    for name in names:
+        (tmp_path / name).write_text("1")
+    looked_at: list[str] = []
+    lstat = os.lstat
+    monkeypatch.setattr(scan.os, "lstat", lambda path, **at: looked_at.append(path) or lstat(path, **at))
+    before = scan.statuses(tmp_path, names)
+    told: list[tuple[int, list[int]]] = []
+
+    def note(now: scan.Fingerprints, was: scan.Fingerprints) -> None:
+        told.append((len(looked_at), was.differing(now)))
+
+    looked_at.clear()
+    assert scan.statuses(tmp_path, names, before, note) == before
+    assert told == []
+    (tmp_path / "3").write_text("22")
+    (tmp_path / "8").unlink()
+    looked_at.clear()
+    now = scan.statuses(tmp_path, names, before, note)
+    assert told == [(4, [1]), (9, [0])]
+    assert before.differing(now) == [3, 8]
+    assert now[8] == scan.NOTHING
+
+
+def test_statuses_are_the_same_where_the_system_knows_no_open_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("1")
+    expected = scan.statuses(tmp_path, ["a", "b", "gone"])
+    monkeypatch.setattr(scan.os, "supports_dir_fd", set())
+    assert scan.statuses(tmp_path, ["a", "b", "gone"]) == expected
+    assert expected[0] == fingerprint((tmp_path / "a").lstat())

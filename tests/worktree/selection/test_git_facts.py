@@ -10,7 +10,7 @@ import pytest
 
 from synccore.gitfacts import GitFacts
 from synccore.worktree.origin import without_credentials
-from synccore.worktree.selection import Lister, git_facts
+from synccore.worktree.selection import AskingFacts, Lister, Selecting, git_facts
 
 Make = Callable[[str], Any]
 
@@ -192,3 +192,15 @@ def test_an_ignored_root_has_none(tree: Any, lister: Lister) -> None:
 )
 def test_an_origin_carries_no_credentials(url: str, stripped: str) -> None:
     assert without_credentials(url) == stripped
+
+
+def test_what_a_list_says_of_untracked_files_is_dirty(tree: Any, another: Make) -> None:
+    """Git is asked only once what it does not track."""
+    tree.write({".gitignore": "*.o\n", "a": "1", "sub/b": "1"}).init().add().commit()
+    tree.write({"a": "2", "new": "1", "sub/é": "1", "x.o": "1", "inner/c": "1"})
+    another("tree/inner").init().add().commit()
+    for root in (tree.root, tree.root / "sub"):
+        with Selecting(root) as selecting, AskingFacts(root, beside=selecting) as asking:
+            selecting.finish()
+            assert asking.finish() == git_facts(root)
+    assert git_facts(tree.root).dirty == ("a", "inner", "new", "sub/é")  # type: ignore[union-attr]  # there are some

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synccore.gitfacts import GitFacts
 from synccore.intake import Claims, Intake, take_in
 from synccore.look import Look, Source, View
 from synccore.snapshot import snapshot_id
 from synccore.worktree.chosen import NOTHING_CHOSEN
-from synccore.worktree.selection import Lister, Selecting, Selection, select
+from synccore.worktree.selection import AskingFacts, Lister, Selecting, Selection, git_facts, select
 
 FILES = {
     "a/1": "1",
@@ -173,6 +174,12 @@ def listed(root: Path, before: Any, paths: Any, exclusion: str | None = None) ->
         return selecting.finish(before, paths), selecting.chosen
 
 
+def facts_beside_a_list(root: Path) -> GitFacts | None:
+    with Selecting(root) as selecting, AskingFacts(root, beside=selecting) as asking:
+        selecting.finish()
+        return asking.finish()
+
+
 @given(steps)
 def test_a_list_that_is_taken_over_is_the_one_that_would_be_made(
     template: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[list[Deed], str | None]]
@@ -184,6 +191,7 @@ def test_a_list_that_is_taken_over_is_the_one_that_would_be_made(
             deed(root)
         found, chosen = listed(root, chosen, paths, exclusion)
         expected = select(root, exclusion=exclusion)
+        assert facts_beside_a_list(root) == git_facts(root)
         assert found._replace(paths=tuple(found.paths)) == expected
         paths = found.paths
     shutil.rmtree(root.parent)
