@@ -81,7 +81,7 @@ def test_a_directory_is_opened_once_for_all_its_files(tmp_path: Path) -> None:
         counted = calls_of(lambda: [write(writer, f"p/q/{number}", "1") for number in range(50)])
     files, directories = 50, 2
     # A directory that is not there is tried, made and opened.
-    assert counted["open"] == files + 2 * directories
+    assert counted["open"] == files + directories
     assert counted["mkdir"] == directories
 
 
