@@ -9,9 +9,10 @@ compared with its digest.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +81,8 @@ class Done:
             self.written.append(path)
         elif outcome.effect is Effect.REMOVED:
             self.removed.append(path)
-        self.saved += [Saved(path=f"{item.repo}/{item.path}", saved_as=item.saved_as) for item in outcome.rescued]
+        if outcome.rescued:
+            self.saved += [Saved(path=f"{item.repo}/{item.path}", saved_as=item.saved_as) for item in outcome.rescued]
 
 
 class _Want(NamedTuple):
@@ -112,7 +114,7 @@ class _Run:
         self.task = task
         self.done = Done()
         self._writer = writer
-        self._has_begun = False
+        self.has_begun = False
         self._large: dict[TreePath, tuple[LargeFile, set[int]]] = {}
         self._at_hand: dict[TreePath, list[tuple[Block, _Want, int]]] = {}
         self._moved: dict[TreePath, TreePath] = {}
@@ -122,16 +124,18 @@ class _Run:
         """Yield each chunk that has to be fetched, with the block it is in; what is at hand is remembered."""
         if not self.task.is_fresh:
             self._moved = moved_from(self.task.plan)
+        moved = self._moved
         for path, entry in self.task.plan.writes.items():
-            if path not in self._moved:
-                yield from self._wants_of(path, entry)
+            if path in moved:
+                continue
+            if entry.chunks:
+                yield from self._wants_of_large(path, entry)
+            elif entry.size_bytes:
+                yield self._want_of_small(path, entry)
 
-    def _wants_of(self, path: TreePath, entry: Entry) -> Iterator[tuple[Block, _Want]]:
-        if entry.chunks:
-            yield from self._wants_of_large(path, entry)
-        elif entry.size_bytes:
-            block, offset = self.task.places[entry.digest]
-            yield block, _Want(self, path, entry, entry.digest, entry.size_bytes, offset, 0)
+    def _want_of_small(self, path: TreePath, entry: Entry) -> tuple[Block, _Want]:
+        block, offset = self.task.places[entry.digest]
+        return block, _Want(self, path, entry, entry.digest, entry.size_bytes, offset, 0)
 
     def _wants_of_large(self, path: TreePath, entry: Entry) -> Iterator[tuple[Block, _Want]]:
         here: dict[Digest, int] = {}
@@ -149,9 +153,9 @@ class _Run:
 
     def begin(self) -> None:
         """Remove what has to go, and write what has no content; once, before the first content is written."""
-        if self._has_begun:
+        if self.has_begun:
             return
-        self._has_begun = True
+        self.has_begun = True
         # Before anything is removed, this among it. A source of several gives its name to the last.
         last = {source: path for path, source in self._moved.items()}
         for path, source in self._moved.items():
@@ -174,7 +178,7 @@ class _Run:
         if digest_of(data) == entry.digest:
             self.done.note(path, self._writer.write(path, entry.kind, data, entry.digest))
         else:
-            self.late += self._wants_of(path, entry)
+            self.late += self._wants_of_large(path, entry) if entry.chunks else [self._want_of_small(path, entry)]
 
     def take(self, want: _Want, data: bytes) -> None:
         """Write a chunk that has arrived and been checked."""
@@ -299,17 +303,22 @@ def _ours(plan: Plan) -> Callable[[TreePath], frozenset[Known]]:
 
 
 def _write(runs: list[_Run], objects: ObjectReader, progress: ProgressListener) -> None:
-    wants: dict[Block, list[_Want]] = {}
-    for run in runs:
-        for block, want in run.wants():
-            wants.setdefault(block, []).append(want)
-    _fetch(wants, runs, objects, progress)
-    late: dict[Block, list[_Want]] = {}
+    _fetch(_by_block(chain.from_iterable([run.wants() for run in runs])), runs, objects, progress)
     for run in runs:
         run.end()
-        for block, want in run.late:
-            late.setdefault(block, []).append(want)
-    _fetch(late, runs, objects, progress)
+    _fetch(_by_block(chain.from_iterable([run.late for run in runs])), runs, objects, progress)
+
+
+def _by_block(wants: Iterable[tuple[Block, _Want]]) -> dict[Block, list[_Want]]:
+    """Put together what is wanted of each block."""
+    found: dict[Block, list[_Want]] = {}
+    last, mine = None, []
+    for block, want in wants:
+        # Neighbours are mostly in the same block, and to hash one takes longer than all else here.
+        if block is not last:
+            last, mine = block, found.setdefault(block, [])
+        mine.append(want)
+    return found
 
 
 def _fetch(
@@ -319,8 +328,10 @@ def _fetch(
     total = sum(len(run.task.plan.writes) for run in runs)
     for block, contents in _opened(wants, objects):
         for want, data in zip(wants[block], contents, strict=True):
-            want.run.begin()
-            want.run.take(want, data)
+            run = want.run
+            if not run.has_begun:
+                run.begin()
+            run.take(want, data)
         progress(Progress(phase="write", done=sum(len(run.done.written) for run in runs), total=total, unit="files"))
 
 

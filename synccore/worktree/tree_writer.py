@@ -30,6 +30,7 @@ from synccore.worktree.directory_chain import (
     DirectoryChain,
     OpenDirectory,
     close_directory,
+    make_directory,
 )
 from synccore.worktree.disk_error import worktree_error
 from synccore.worktree.hollow import remove_if_emptied, remove_if_hollow
@@ -332,24 +333,29 @@ class TreeWriter:
         parts = parent.split("/") if parent else []
         chain.back_towards(parts)
         while chain.depth < len(parts):
-            self._step(TreePath("/".join(parts[: chain.depth + 1])))
+            self._step(parts)
         return chain.here
 
-    def _step(self, path: TreePath) -> None:
-        here, name = self._chain.here, path.name.encode()
+    def _step(self, parts: list[str]) -> None:
+        """Go one further down towards *parts*."""
+        here, name = self._chain.here, parts[self._chain.depth]
+        if self._is_fresh:
+            # Mostly it is new. To be told so first takes 6 µs, and to make its path, which only what is in the way needs, 20.
+            make_directory(here.handle, name.encode())
         for _ in range(_ATTEMPTS):
             try:
-                self._chain.descend_or_make(path.name)
+                self._chain.descend_or_make(name)
             except OSError as error:  # noqa: PERF203 - a directory a turn, not a file
                 if error.errno not in NOT_A_DIRECTORY:
                     raise
-                there = look(here.handle, name, self._ours(path))
+                path = TreePath("/".join(parts[: self._chain.depth + 1]))
+                there = look(here.handle, name.encode(), self._ours(path))
                 if there is not None and not there.is_directory:
                     self._note_source(here, path)
                     self._take_away(here, path, there)
             else:
                 return
-        raise self._unstable(path)
+        raise self._unstable("/".join(parts[: self._chain.depth + 1]))
 
     def _find(self, parent: str) -> OpenDirectory | None:
         """Go to the directory *parent* if there is one, through real directories only."""
@@ -516,7 +522,7 @@ class TreeWriter:
         while self._unfinished:
             self._unfinished.pop().abandon()
 
-    def _unstable(self, path: TreePath) -> WorktreeError:
+    def _unstable(self, path: str) -> WorktreeError:
         return WorktreeError(
             ErrorKind.UNSTABLE_FILE,
             f"{self._root / path} changes faster than it can be replaced: looked {_ATTEMPTS} times; "
