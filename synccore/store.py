@@ -11,11 +11,11 @@ from typing import NamedTuple
 from synccore.backends.base import Unchanged, Writer
 from synccore.backends.patience import USUAL, Patience
 from synccore.errors import NotFoundError
-from synccore.manifest import Manifest
+from synccore.manifest import Manifest, decode_manifest
 from synccore.places import ObjectRef
 from synccore.provenance import Author
 from synccore.refs import HeadAt, NoHead, read_head
-from synccore.repository import ObjectReader, ObjectWriter, checked_manifest
+from synccore.repository import ObjectReader, ObjectWriter
 from synccore.worktree.laptop import LaptopState
 
 
@@ -47,7 +47,8 @@ class Store(NamedTuple):
         """Load a manifest from this machine's memory, or else from the store."""
         kept = self.state.manifest(ref)
         if kept is not None:
-            return checked_manifest(kept, f"kept manifest {ref.digest.hex()}")
+            # It has the digest of what was compared with its snapshot id before it was kept.
+            return decode_manifest(kept, f"kept manifest {ref.digest.hex()}")
         stored = ObjectReader(self.backend, self.user).load_manifest(ref)
         self.state.keep_manifest(ref, stored.data)
         return stored.manifest
