@@ -28,7 +28,9 @@ FILES = {
     "c/run": "1",
     "1": "1",
     "left/1": "1",
-    ".gitignore": "left\n*.tmp\nlink\n",
+    # Of what is tracked in c, git says the same when c has become a link.
+    ".gitignore": "left\n*.tmp\nlink\nc\n",
+    ".synccodeignore": "*.bak\n",
 }
 NAMES = ["1", "2", "a/1", "a/b/1", "a/b/3", "c/1", "c/run", "c/x.tmp", "left/1", "left/2", "a/__pycache__/1", "new/1"]
 DIRECTORIES = ["a", "a/b", "c", "left", "new", "link"]
@@ -229,7 +231,12 @@ def test_a_look_finds_what_one_that_remembers_nothing_finds(
 def test_the_list_of_an_unchanged_tree_is_taken_over(tree: Any, rules: str | None, exclusion: str | None) -> None:
     """Else the laws would hold by making it anew always."""
     tree.write(FILES).init().add().commit()
-    tree.write({"untracked": "1", "left/2": "1"} | ({} if rules is None else {".synccodeignore": rules}))
+    tree.write({"untracked": "1", "left/2": "1"})
+    if rules is None:
+        removing(".synccodeignore")(tree.root)
+        tree.add()
+    else:
+        tree.write({".synccodeignore": rules})
     first, chosen = listed(tree.root, NOTHING_CHOSEN, (), exclusion)
     again, kept = listed(tree.root, chosen, first.paths, exclusion)
     assert again.paths is first.paths
@@ -250,11 +257,60 @@ def test_what_is_executable_is_taken_over(tree: Any, file_mode: str) -> None:
     assert again.executable == first.executable
 
 
+def saying_the_same(root: Path) -> str:
+    return subprocess.run(
+        ["git", "ls-files", "-t", "-s", "-c", "-o", "--exclude-standard"], cwd=root, check=True, capture_output=True
+    ).stdout.decode()
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        pytest.param(writing(".synccodeignore", "a\n"), id="another rule of our own"),
+        pytest.param(putting_a_link_in_its_place("c", elsewhere="left"), id="a link to where git does not look"),
+        pytest.param(putting_a_link_in_its_place("c", elsewhere="outside"), id="a link that leads out"),
+        pytest.param(putting_a_file_in_its_place("c"), id="a file in place of a directory"),
+        pytest.param(running_git("config", "core.fileMode", "false"), id="modes that count no more"),
+    ],
+)
+def test_a_list_of_which_git_says_the_same_is_made_anew_where_it_is_another(tree: Any, deed: Deed) -> None:
+    tree.write(FILES).init().add().commit()
+    first, chosen = listed(tree.root, NOTHING_CHOSEN, ())
+    said = saying_the_same(tree.root)
+    deed(tree.root)
+    assert saying_the_same(tree.root) == said
+    again, _ = listed(tree.root, chosen, first.paths)
+    assert again == select(tree.root)
+    assert again != first
+
+
+def test_a_directory_that_was_a_link_meanwhile_is_back_in_the_list(tree: Any) -> None:
+    tree.write(FILES).init().add().commit()
+    first = select(tree.root)
+    putting_a_link_in_its_place("c", elsewhere="outside")(tree.root)
+    without, chosen = listed(tree.root, NOTHING_CHOSEN, ())
+    assert "c/1" not in without.paths
+    putting_it_back("c")(tree.root)
+    again, _ = listed(tree.root, chosen, without.paths)
+    assert "c/1" in again.paths
+    assert again.paths == first.paths
+
+
+def test_a_tracked_file_that_was_away_for_a_look_is_found_again(tree: Any, tmp_path: Path) -> None:
+    tree.write(FILES).init().add().commit()
+    for is_there in (True, False, False, True):
+        if is_there:
+            tree.write({"1": "1"})
+        else:
+            removing("1")(tree.root)
+        assert ("1" in looked(tree.root, tmp_path / "cache", None).tree) == is_there
+
+
 @pytest.mark.parametrize(
     "deed",
     [
         pytest.param(writing("new/1", "1"), id="a new file"),
-        pytest.param(writing(".gitignore", "left\nlink\n\n# nothing is left out\n!x\n"), id="a rule taken away"),
+        pytest.param(writing(".gitignore", "left\nlink\n"), id="a rule taken away"),
         pytest.param(writing(".synccodeignore", "a\n"), id="a rule of our own"),
         pytest.param(putting_a_link_in_its_place("c", elsewhere="left"), id="a link that git is not told of"),
         pytest.param(putting_a_file_in_its_place("a/b"), id="a file in place of a directory"),
