@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -42,8 +41,7 @@ from synccore.worktree.tree_writer import TreeWriter
 _EMPTY = digest_of(b"")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(NamedTuple):
     """One tree that has to change.
 
     Attributes:
@@ -67,13 +65,13 @@ class Task:
     changes: list[Change]
 
 
-@dataclass(slots=True)
 class Done:
     """What was done to one tree so far."""
 
-    written: list[TreePath] = field(default_factory=list)
-    removed: list[TreePath] = field(default_factory=list)
-    saved: list[Saved] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.written: list[TreePath] = []
+        self.removed: list[TreePath] = []
+        self.saved: list[Saved] = []
 
     def note(self, path: TreePath, outcome: Outcome) -> None:
         """Add what came of *path*."""

@@ -23,7 +23,8 @@ ENGINE = {
 }
 NET = {"socket", "ssl", "http.client", "urllib.request"}
 # Of the standard library's: what takes long to import and of which a request needs little, or nothing.
-MAIL = {"http", "http.client", "email", "encodings.idna", "stringprep"}
+# What is left out of the everyday path because its import is felt: 8, 2 and 10 ms.
+LEFT_OUT = {"http", "http.client", "email", "encodings.idna", "stringprep", "dataclasses", "inspect"}
 RARE = {"difflib", "json", "tempfile", "traceback"}
 
 
@@ -74,10 +75,12 @@ def test_everyday_work_on_a_bucket_loads_neither_google_nor_rich(laptop: Machine
         assert vm.run("download").code == 0
         (laptop.home / "code" / "alpha" / "a.py").write_text("22\n")
         server.forget()
-        assert not laptop.loaded("upload") & (HEAVY | MAIL)
+        assert not laptop.loaded("upload") & (HEAVY | LEFT_OUT)
         assert server.requests == {"put": 1}
-        assert not vm.loaded("download") & (HEAVY | MAIL)
+        assert not vm.loaded("download") & (HEAVY | LEFT_OUT)
         unchanged = vm.loaded("download")
         assert server.requests == {"put": 1, "get_media": 2}
         assert (vm.home / "synccode" / "alpha" / "a.py").read_text() == "22\n"
-    assert not unchanged & (HEAVY | MAIL | {"zstandard", "msgpack", "pyfastcdc", "synccore.push", "synccore.catchup"})
+    assert not unchanged & (
+        HEAVY | LEFT_OUT | {"zstandard", "msgpack", "pyfastcdc", "synccore.push", "synccore.catchup"}
+    )
