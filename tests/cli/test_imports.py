@@ -22,7 +22,6 @@ ENGINE = {
     "synccore.backends",
 }
 NET = {"socket", "ssl", "http.client", "urllib.request"}
-# Of the standard library's: what takes long to import and of which a request needs little, or nothing.
 # What is left out of the everyday path because its import is felt: 8, 2 and 10 ms.
 LEFT_OUT = {"http", "http.client", "email", "encodings.idna", "stringprep", "dataclasses", "inspect"}
 RARE = {"difflib", "json", "tempfile", "traceback"}
