@@ -6,7 +6,10 @@ Invariant: the keys live in a folder of the run and vouch for addresses of this 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import ipaddress
+import re
+import shutil
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 STORAGE_HOST = "storage.googleapis.com"
+_LOOKED_UP = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,20 @@ class Certificates:
     Attributes:
         server: a file with the server's certificate and its private key.
         trusted: a file with this machine's usual authorities and the run's own: as long to read as that of any client.
+        trusted_directory: the same as a directory with each in a file, for programs that look them up there; ``None`` where this machine
+            has none.
     """
 
     server: Path
     trusted: Path
+    trusted_directory: Path | None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment by which OpenSSL believes them, as it believes this machine's own."""
+        if self.trusted_directory is None:
+            return {"SSL_CERT_FILE": str(self.trusted)}
+        return {"SSL_CERT_DIR": str(self.trusted_directory)}
 
 
 def make_certificates(folder: Path) -> Certificates:
@@ -65,7 +79,23 @@ def make_certificates(folder: Path) -> Certificates:
     )
     trusted = folder / "trusted.pem"
     trusted.write_bytes(_usual_authorities() + authority_certificate.public_bytes(pem))
-    return Certificates(server, trusted)
+    usual = ssl.get_default_verify_paths().capath
+    directory = None
+    if usual and any(_LOOKED_UP.fullmatch(it.name) for it in Path(usual).iterdir()):
+        directory = folder / "trusted"
+        shutil.copytree(usual, directory)
+        (directory / looked_up_as("epic-lab benchmarks")).write_bytes(authority_certificate.public_bytes(pem))
+    return Certificates(server, trusted, directory)
+
+
+def looked_up_as(common_name: str) -> str:
+    """Return the file name by which OpenSSL looks up the authority of that name, which is in lower case.
+
+    https://docs.openssl.org/master/man1/openssl-rehash/: it begins with a digest of the name without its outermost frame.
+    """
+    framed = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]).public_bytes()
+    number = int.from_bytes(hashlib.sha1(framed[2:], usedforsecurity=False).digest()[:4], "little")
+    return f"{number:08x}.0"
 
 
 def _usual_authorities() -> bytes:

@@ -129,14 +129,13 @@ class Lab:
         )
 
     def _variables(self, home: str) -> dict[str, str]:
-        trusted = str(self.network.certificates.trusted)
         return {
             "HOME": str(self.folder / home),
             "IPYTHONDIR": str(self.folder / home / ".ipython"),
             "JUPYTER_RUNTIME_DIR": str(self.folder / "runtime"),
             "PATH": os.environ.get("PATH", os.defpath),
             "LC_ALL": "C.UTF-8",
-            "SSL_CERT_FILE": trusted,
+            **self.network.certificates.variables,
             **python_path(),
         }
 

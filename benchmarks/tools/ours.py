@@ -84,7 +84,9 @@ class Ours(Tool):
 
     def _command(self, site: Site, home: Path, word: str) -> Command:
         storage = {"STORAGE_EMULATOR_HOST": f"https://{site.network.https}"}
-        variables = {**site.variables(home), **storage, **python_path()}
+        certificates = site.network.certificates.variables
+        usual = {name: it for name, it in site.variables(home).items() if name != "SSL_CERT_FILE"}
+        variables = {**usual, **certificates, **storage, **python_path()}
         return Command(words=(str(program_in(site.cache)), word), cwd=home, variables=variables)
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from synccore.errors import ErrorKind, InvalidInputError
 
 if TYPE_CHECKING:
-    import ssl
+    from synccore.backends.trust import Trust
 
 # Longer than this a connection is not trusted: what lies between drops it in silence.
 _LONGEST_IDLE_SECONDS = 60.0
@@ -53,7 +53,7 @@ class Connections:
         self.path = self._endpoint.path
         self._lock = threading.Lock()
         self._idle: list[tuple[socket.socket, float]] = []
-        self._context: ssl.SSLContext | None = None
+        self._trust: Trust | None = None
         self._beginning: threading.Thread | None = None
         self._is_closed = False
 
@@ -91,16 +91,25 @@ class Connections:
         host, port = self._endpoint.hostname or "", self._port
         if self._endpoint.scheme != "https":
             return connect(host, port or _HTTP_PORT, patience_seconds)
-        # A list of certificates takes as long to read (20 ms) as the other side to answer.
+        # What TLS takes is read while the other side answers.
         reading = threading.Thread(target=self._read_certificates, name="certificates", daemon=True)
-        if self._context is None:
+        if self._trust is None:
             reading.start()
         raw = connect(host, port or _HTTPS_PORT, patience_seconds)
-        try:
-            return self._trust().wrap_socket(raw, server_hostname=wire_name(host))
-        except BaseException:
-            raw.close()
-            raise
+
+        import ssl
+
+        with contextlib.closing(raw):
+            trust = self._trusted()
+            context = trust.context()
+            try:
+                return context.wrap_socket(raw, server_hostname=wire_name(host))
+            except ssl.SSLCertVerificationError:
+                more = trust.widened(context)
+                if more is None:
+                    raise
+        with contextlib.closing(connect(host, port or _HTTPS_PORT, patience_seconds)) as again:
+            return more.wrap_socket(again, server_hostname=wire_name(host))
 
     def take(self, patience_seconds: float) -> socket.socket | None:
         """Return a kept connection that seems alive; one that was begun is waited for."""
@@ -133,15 +142,15 @@ class Connections:
 
     def _read_certificates(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # whoever needs them will say so
-            self._trust()
+            self._trusted().context()
 
-    def _trust(self) -> ssl.SSLContext:
+    def _trusted(self) -> Trust:
+        from synccore.backends.trust import Trust
+
         with self._lock:
-            if self._context is None:
-                from synccore.backends.trust import trusted_context
-
-                self._context = trusted_context()
-            return self._context
+            if self._trust is None:
+                self._trust = Trust()
+            return self._trust
 
 
 def connect(host: str, port: int, patience_seconds: float) -> socket.socket:

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from benchmarks.certificates import looked_up_as
+from synccore.backends import trust
 from synccore.backends.base import Unchanged, Version
 from synccore.backends.gcs_light import LightGcsBackend
 from synccore.backends.opening import Access, open_backend
@@ -243,6 +245,51 @@ def test_a_certificate_of_the_systems_store_is_believed(tls_server: GcsServer, c
     printed = run(program, {"SSL_CERT_FILE": str(certificate)})
     assert printed.splitlines() == ["[]", "[]"]
     assert tls_server.data("lab", "p/ada/head") == b"one!"
+
+
+@pytest.fixture
+def directory(certificate: Path, tmp_path: Path) -> Path:
+    """Return a directory in which the certificate is looked up by its subject."""
+    (tmp_path / looked_up_as("the suite's own")).write_bytes(certificate.read_bytes())
+    return tmp_path
+
+
+def test_a_certificate_of_the_systems_directory_is_looked_up_there(
+    tls_server: GcsServer, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(tls_server, b"one")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(directory))
+    read: list[object] = []
+    monkeypatch.setattr("synccore.backends.trust.trusted_context", lambda: read.append("the whole list"))
+    with closing(LightGcsBackend("lab", "p", Access(emulator_host=tls_server.url))) as backend:
+        backend.warm()
+        assert backend.get(HEAD).data == b"one"
+    assert tls_server.connections_made == 1
+    assert not read
+
+
+def test_what_the_systems_directory_does_not_know_is_looked_for_in_its_list(
+    tls_server: GcsServer, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(tls_server, b"one")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    empty = ssl.create_default_context(capath=str(tmp_path))
+    monkeypatch.setattr("synccore.backends.trust._from_directory", lambda: empty)
+    with closing(LightGcsBackend("lab", "p", Access(emulator_host=tls_server.url))) as backend:
+        assert backend.get(HEAD).data == b"one"
+        assert backend.get(HEAD).data == b"one"
+    assert tls_server.connections_made == 2
+
+
+def test_who_names_a_file_of_certificates_is_not_served_from_the_directory(
+    certificate: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(directory))
+    assert trust.Trust().context().cert_store_stats()["x509"] == 0  # none is read before it is needed
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert trust.Trust().context().cert_store_stats()["x509"] == 1
 
 
 def test_a_warm_connection_is_used_though_the_server_has_sent_its_session_tickets(
