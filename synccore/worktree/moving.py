@@ -10,6 +10,7 @@ tmpfs).
 from __future__ import annotations
 
 import os
+import sys
 
 from synccore.journal import Known
 from synccore.treepath import TreePath
@@ -41,7 +42,8 @@ class MovingFiles:
             if there is None or there.content != wanted:
                 return False
             # What is written through another name would be seen here; and only the owner may set a time.
-            if there.status.st_nlink != 1 or there.status.st_uid != os.geteuid():
+            is_ours = sys.platform == "win32" or there.status.st_uid == os.geteuid()
+            if there.status.st_nlink != 1 or not is_ours:
                 return False
             os.link(old, name, src_dir_fd=here, dst_dir_fd=target, follow_symlinks=False)
             # RACE: as in `replace_if_still`: what somebody puts in the place of the old name after this second look is lost. What is

@@ -126,7 +126,7 @@ def _status_below(root: Path, stack: ExitStack) -> Callable[[str], os.stat_resul
     lstat = os.lstat
     if os.stat in os.supports_dir_fd:
         with suppress(OSError):
-            opened = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened = os.open(root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
             stack.callback(os.close, opened)
             return partial(lstat, dir_fd=opened)
     base = os.path.join(root, "")
