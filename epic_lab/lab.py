@@ -42,6 +42,11 @@ class Lab(NamedTuple):
         return self.state_dir / "token.json"
 
     @property
+    def address_cache(self) -> Path:
+        """The file that says where the last connection to the store has led."""
+        return self.state_dir / "address"
+
+    @property
     def code_home(self) -> Path:
         """The folder into which a VM downloads: ``~/synccode``."""
         return self.environment.home / "synccode"

@@ -105,6 +105,7 @@ def access(lab: Lab, *, deadline_seconds: float = DEADLINE_SECONDS, keeps_tokens
         credentials_file=environment.credentials_file,
         metadata_host=environment.gce_metadata_host,
         token_cache=lab.token_cache if keeps_tokens else None,
+        address_cache=None if environment.has_proxies else lab.address_cache,
         has_proxies=environment.has_proxies,
     )
 

@@ -17,8 +17,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from contextlib import suppress
-from typing import NoReturn
 
 
 def _prepare() -> None:
@@ -31,12 +29,14 @@ def _without_interrupts(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
 
 
-def _leave(code: int) -> NoReturn:
+def _leave(code: int) -> None:
     """End the process with *code*; what was printed is flushed already, where it could be."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            with suppress(OSError, ValueError):
+            try:  # noqa: SIM105 - nothing is imported here that another module may want first
                 stream.flush()
+            except (OSError, ValueError):
+                pass
     os._exit(code)
 
 

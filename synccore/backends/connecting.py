@@ -12,12 +12,16 @@ import contextlib
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from synccore import headstart
 from synccore.errors import ErrorKind, InvalidInputError
 
 if TYPE_CHECKING:
+    import ssl
+
     from synccore.backends.trust import Trust
 
 # Longer than this a connection is not trusted: what lies between drops it in silence.
@@ -32,6 +36,7 @@ class Connections:
 
     Args:
         endpoint: a URL, as ``https://storage.googleapis.com``.
+        address_cache: the file in which is kept where it is, for `headstart`; ``None`` keeps nothing.
 
     Attributes:
         path: what the endpoint's URL begins every path with.
@@ -40,7 +45,7 @@ class Connections:
         InvalidInputError: *endpoint* is no such URL.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, address_cache: Path | None = None) -> None:
         self._endpoint = urlsplit(endpoint)
         try:
             self._port = self._endpoint.port
@@ -51,6 +56,7 @@ class Connections:
                 endpoint=endpoint,
             ) from error
         self.path = self._endpoint.path
+        self._address_cache = address_cache
         self._lock = threading.Lock()
         self._idle: list[tuple[socket.socket, float]] = []
         self._trust: Trust | None = None
@@ -88,28 +94,43 @@ class Connections:
         Raises:
             OSError: there is none, or its other end is not who it should be.
         """
-        host, port = self._endpoint.hostname or "", self._port
+        early = headstart.take(self._name, self._service_port, patience_seconds)
         if self._endpoint.scheme != "https":
-            return connect(host, port or _HTTP_PORT, patience_seconds)
-        # What TLS takes is read while the other side answers.
-        reading = threading.Thread(target=self._read_certificates, name="certificates", daemon=True)
+            return early or self._connect(patience_seconds)
         if self._trust is None:
-            reading.start()
-        raw = connect(host, port or _HTTPS_PORT, patience_seconds)
+            # What TLS takes is read while the other side answers.
+            threading.Thread(target=self._read_certificates, name="certificates", daemon=True).start()
+        raw = early or self._connect(patience_seconds)
 
         import ssl
 
+        trust = self._trusted()
+        context = trust.context()
+        try:
+            return self._secured(raw, context)
+        except OSError as error:
+            more = trust.widened(context) if isinstance(error, ssl.SSLCertVerificationError) else None
+            if more is None and early is None:
+                raise
+        return self._secured(self._connect(patience_seconds), more or context)
+
+    @property
+    def _name(self) -> str:
+        return self._endpoint.hostname or ""
+
+    @property
+    def _service_port(self) -> int:
+        return self._port or (_HTTPS_PORT if self._endpoint.scheme == "https" else _HTTP_PORT)
+
+    def _connect(self, patience_seconds: float) -> socket.socket:
+        connection = connect(self._name, self._service_port, patience_seconds)
+        if self._address_cache is not None:
+            headstart.note(self._address_cache, self._name, self._service_port, connection)
+        return connection
+
+    def _secured(self, raw: socket.socket, context: ssl.SSLContext) -> socket.socket:
         with contextlib.closing(raw):
-            trust = self._trusted()
-            context = trust.context()
-            try:
-                return context.wrap_socket(raw, server_hostname=wire_name(host))
-            except ssl.SSLCertVerificationError:
-                more = trust.widened(context)
-                if more is None:
-                    raise
-        with contextlib.closing(connect(host, port or _HTTPS_PORT, patience_seconds)) as again:
-            return more.wrap_socket(again, server_hostname=wire_name(host))
+            return context.wrap_socket(raw, server_hostname=wire_name(self._name))
 
     def take(self, patience_seconds: float) -> socket.socket | None:
         """Return a kept connection that seems alive; one that was begun is waited for."""

@@ -59,7 +59,9 @@ class LightGcsBackend:
         self._tokens = Tokens(access)
         self._bulk: GcsBackend | None = None
         self._lock = threading.Lock()
-        self._connections = Connections(endpoint_of(access)) if connections is None else connections
+        self._connections = (
+            Connections(endpoint_of(access), access.address_cache) if connections is None else connections
+        )
         self._warming: threading.Thread | None = None
 
     @property

@@ -42,6 +42,8 @@ class Access(NamedTuple):
         metadata_host: where the machine's metadata server is, as in ``GCE_METADATA_HOST``; where it is ``None``, the
             usual one is asked, and only on a machine of Google's.
         token_cache: the private file in which access tokens of *credentials_file* are kept; ``None`` keeps none.
+        address_cache: the file in which is kept where a connection has led, so that the next command can begin one at once;
+            ``None`` keeps nothing.
         has_proxies: whether requests must go through a proxy, which only Google's library knows how to find.
         heard: called, from whatever thread, each time that a part of an answer has arrived over a network; it returns at
             once and does not raise.
@@ -54,6 +56,7 @@ class Access(NamedTuple):
     credentials_file: Path | None = None
     metadata_host: str | None = None
     token_cache: Path | None = None
+    address_cache: Path | None = None
     has_proxies: bool = False
     heard: Callable[[], None] = hear_nothing
 
@@ -124,7 +127,7 @@ def _open_bucket(base_url: str, rest: str, access: Access, *, begin: bool) -> Ba
 
     from synccore.backends.connecting import Connections
 
-    connections = Connections(endpoint_of(access))
+    connections = Connections(endpoint_of(access), access.address_cache)
     if begin and not access.has_proxies:
         connections.begin(access.deadline_seconds)
 

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, timezone
@@ -18,7 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from benchmarks.certificates import looked_up_as
+from benchmarks.certificates import looked_up_as, make_certificates
+from synccore import headstart
 from synccore.backends import trust
 from synccore.backends.base import Unchanged, Version
 from synccore.backends.gcs_light import LightGcsBackend
@@ -280,6 +282,40 @@ def test_what_the_systems_directory_does_not_know_is_looked_for_in_its_list(
         assert backend.get(HEAD).data == b"one"
         assert backend.get(HEAD).data == b"one"
     assert tls_server.connections_made == 2
+
+
+def test_a_connection_that_was_begun_is_secured_like_any_other(
+    tls_server: GcsServer, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(tls_server, b"one")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    access = Access(emulator_host=tls_server.url, address_cache=tmp_path / "address")
+    for connections in (1, 2):
+        headstart.begin(str(tmp_path / "address"))
+        with closing(LightGcsBackend("lab", "p", access)) as backend:
+            assert backend.get(HEAD).data == b"one"
+        assert tls_server.connections_made == connections
+
+
+def test_who_answers_where_the_last_connection_has_led_and_is_somebody_else_is_not_believed(
+    tls_server: GcsServer, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(tls_server, b"one")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    port = int(tls_server.url.rpartition(":")[2])
+    strange = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    strange.load_cert_chain(make_certificates(tmp_path).server)
+    with GcsServer("lab", tls=strange) as stranger:
+        (tmp_path / "address").write_text(f"127.0.0.1 {port} 127.0.0.1\n")
+        headstart.begin(str(tmp_path / "address"))
+        ((_, _, begun, _),) = headstart._begun  # the way there is the system's: here it leads to the stranger
+        begun.close()
+        elsewhere = socket.create_connection(("127.0.0.1", int(stranger.url.rpartition(":")[2])))
+        headstart._begun[:] = [("127.0.0.1", port, elsewhere, time.monotonic())]
+        with closing(LightGcsBackend("lab", "p", Access(emulator_host=tls_server.url))) as backend:
+            assert backend.get(HEAD).data == b"one"
+        assert stranger.connections_made == 1
+        assert not stranger.requests
 
 
 def test_who_names_a_file_of_certificates_is_not_served_from_the_directory(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from epic_lab import lab as labs
+from epic_lab.config import Environment
 from synccore.testing.trees import noise
 
 Machine = Any
@@ -44,6 +47,17 @@ def lab(laptop: Machine, tmp_path: Path) -> Lab:
 def without_numbers(line: str) -> str:
     """Return the end of a report's summary line without what differs from run to run."""
     return line.rsplit(" · ", 1)[0]
+
+
+def test_a_command_begins_to_connect_where_the_last_one_has_led(lab: Lab) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        for machine, word in ((lab.laptop, "upload"), (lab.vm, "dn")):
+            address = labs.Lab(Environment(home=machine.home)).address_cache
+            address.parent.mkdir(exist_ok=True)
+            address.write_text(f"somewhere {listener.getsockname()[1]} 127.0.0.1\n")
+            assert machine.run(word).code == 0
+            listener.accept()[0].close()
 
 
 def test_an_upload_arrives_and_runs(lab: Lab) -> None:

@@ -74,8 +74,10 @@ def test_everyday_work_on_a_bucket_loads_neither_google_nor_rich(laptop: Machine
         assert vm.run("download").code == 0
         (laptop.home / "code" / "alpha" / "a.py").write_text("22\n")
         server.forget()
+        connections = server.connections_made
         assert not laptop.loaded("upload") & (HEAVY | LEFT_OUT)
         assert server.requests == {"put": 1}
+        assert server.connections_made == connections + 1
         assert not vm.loaded("download") & (HEAVY | LEFT_OUT)
         unchanged = vm.loaded("download")
         assert server.requests == {"put": 1, "get_media": 2}
