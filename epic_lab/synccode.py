@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
@@ -32,9 +32,13 @@ if TYPE_CHECKING:
     from synccore.store import Store as EngineStore
     from synccore.treecheck import TreeCheck
     from synccore.verify import VerifyReport
+    from synccore.worktree.ahead import Ahead
     from synccore.worktree.explain import Explanation
 
 DEADLINE_SECONDS = 30.0
+
+# So many trees are looked at side by side; the others wait for their turn.
+_MOST_AHEAD = 8
 
 ReportT = TypeVar("ReportT")
 ReportT_co = TypeVar("ReportT_co", covariant=True)
@@ -144,13 +148,15 @@ def upload(
     _require_laptop(config, "upload")
     _require_store_outside(config)
     folders = _folders(config, names)
-    with _opened(lab, config) as session:
+    with _opened(lab, config) as session, ExitStack() as begun:
         # The store is on its way to being reached: whatever takes its time comes from here on.
+        ahead = _looking_ahead(lab, session, folders, config, begun)
+
         from synccore.push import push
 
         store = _engine_store(lab, session)
         sources = _sources(folders, config)
-        return session.finish(push(sources, store=store, force=force, repair=repair, progress=progress))
+        return session.finish(push(sources, store=store, force=force, repair=repair, progress=progress, ahead=ahead))
 
 
 def download(lab: Lab, config: Config, *, progress: ProgressListener = ignore_progress) -> Run[PullReport]:
@@ -370,22 +376,41 @@ def _sources(folders: Sequence[RepoFolder], config: Config) -> list[Source]:
     return [Source(repo=folder.repo, root=folder.root, exclusion=exclusion) for folder in folders]
 
 
-def _engine_store(lab: Lab, session: _Session) -> EngineStore:
-    """Say where this machine's uploads go and what it remembers of them: each store and user has a memory of its own."""
-    import socket
+def _looking_ahead(
+    lab: Lab, session: _Session, folders: Sequence[RepoFolder], config: Config, begun: ExitStack
+) -> dict[str, Ahead]:
+    """Begin to look at the first of *folders*; what still runs ends with *begun*."""
+    from synccore.worktree.ahead import Ahead, stat_cache_path
+
+    memory, exclusion = _memory(lab, session), config.exclusion()
+    return {
+        it.repo: begun.enter_context(Ahead(it.root, exclusion, stat_cache_path(memory, it.repo)))
+        for it in folders[:_MOST_AHEAD]
+    }
+
+
+def _memory(lab: Lab, session: _Session) -> Path:
+    """Return the folder of what this machine remembers of its uploads: each store and user has one of its own."""
     from hashlib import sha256
+
+    name = sha256(f"{session.backend.base_url} {session.store.username}".encode()).hexdigest()[:16]
+    return lab.ensure_state_dir() / "stores" / name
+
+
+def _engine_store(lab: Lab, session: _Session) -> EngineStore:
+    """Say where this machine's uploads go and what it remembers of them."""
+    import socket
 
     from synccore.backends.patience import Patience
     from synccore.provenance import Author
     from synccore.store import Store as EngineStore
     from synccore.worktree.laptop import LaptopState
 
-    backend, user = session.backend, session.store.username
-    memory = sha256(f"{backend.base_url} {user}".encode()).hexdigest()[:16]
+    user = session.store.username
     return EngineStore(
-        backend=backend,
+        backend=session.backend,
         user=user,
-        state=LaptopState(lab.ensure_state_dir() / "stores" / memory),
+        state=LaptopState(_memory(lab, session)),
         author=Author(user=user, host=socket.gethostname()),
         now_ns=time.time_ns,
         patience=Patience(deadline_seconds=DEADLINE_SECONDS),

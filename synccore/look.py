@@ -6,11 +6,11 @@ Invariant: looking changes nothing in the tree and nothing in the store.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from synccore.diff import Difference, diff
 from synccore.digest import Digest
@@ -30,6 +30,9 @@ from synccore.worktree.renamed import renamed
 from synccore.worktree.scan import NOTHING, Scan, Unread, link_notes, scan, statuses
 from synccore.worktree.selection import AskingFacts, Selecting, collisions
 from synccore.worktree.statcache import Fingerprints, StatCache, load_stat_cache, store_stat_cache
+
+if TYPE_CHECKING:
+    from synccore.worktree.ahead import Ahead, StatusesAhead
 
 # So many chunks are looked for among all digests of a tree, at 0.1 ms each for 30,000, before a set of them is made, which takes 30.
 _LOOKED_FOR = 64
@@ -61,6 +64,7 @@ class Look:
         cache_path: where its stat cache is kept.
         now_ns: a clock that is read before the first file is, and after the last.
         asked: where what git is asked about a tree that has changed is given up; ``None`` if it is not to be asked.
+        ahead: the same look, begun before the engine was there.
 
     Attributes:
         asking: what git was asked, as soon as the first change was seen: it needs 70 ms for 30,000 files, on another core.
@@ -71,7 +75,13 @@ class Look:
     """
 
     def __init__(
-        self, source: Source, cache_path: Path, now_ns: Callable[[], int], *, asked: ExitStack | None = None
+        self,
+        source: Source,
+        cache_path: Path,
+        now_ns: Callable[[], int],
+        *,
+        asked: ExitStack | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self.source = source
         self.repo = repo_name(source.repo)
@@ -82,17 +92,32 @@ class Look:
             raise InvalidInputError(
                 ErrorKind.BAD_INPUT, f"repository {self.repo}: {source.root} is not a directory", path=str(source.root)
             )
-        with Selecting(source.root, exclusion=source.exclusion) as selecting:
+        begun, others = ahead.take() if ahead is not None else (None, None)
+        if ahead is not None:
+            self._since_ns = min(self._since_ns, ahead.since_ns)
+        with begun or Selecting(source.root, exclusion=source.exclusion) as selecting:
             # While git lists what there is, we look at what was there the last time, which mostly is the same.
             self.cache: StatCache = load_stat_cache(cache_path, source.root)
             self.asking: AskingFacts | None = None
             self._selecting, self._touched = selecting, 0
-            now = statuses(source.root, self.cache.paths, self.cache.fingerprints, partial(self._ask_early, asked))
-            selection = selecting.finish(self.cache.chosen, self.cache.paths)
+            now, modes = self._statuses(others, partial(self._ask_early, asked))
+            selection = selecting.finish(self.cache.chosen, self.cache.paths, modes)
         self._selected, self._chosen = len(selection.paths), selecting.chosen
         self.is_git = selection.is_git
         self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache, now)
         self.problems = selection.problems + self.scan.problems
+
+    def _statuses(
+        self, ahead: StatusesAhead | None, at_change: Callable[[Fingerprints, Fingerprints], object]
+    ) -> tuple[Fingerprints, Sequence[int]]:
+        """Look at the paths of the last look, and at the directories above them, of which the modes are all that counts."""
+        cache = self.cache
+        names = [*cache.paths, *cache.chosen.directories]
+        known = ahead if ahead is not None and cache.mark and ahead.is_of(cache.mark) else None
+        now = statuses(self.source.root, names, cache.fingerprints, at_change, known)
+        paths = len(cache.paths)
+        above = Fingerprints.from_bytes(now.part(paths, len(names)))
+        return Fingerprints.from_bytes(now.part(0, paths)), above.column(0)
 
     def ask(self, asked: ExitStack) -> AskingFacts:
         """Ask git about the tree, if it was not asked yet; it is given up where *asked* ends."""

@@ -7,11 +7,11 @@ changed nothing that a reader can see.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from enum import Enum
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from synccore.digest import Digest
 from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
@@ -30,11 +30,16 @@ from synccore.worktree.laptop import Seen
 from synccore.worktree.scan import Unread
 from synccore.worktree.selection import AskingFacts, git_facts
 
+if TYPE_CHECKING:
+    from synccore.worktree.ahead import Ahead
+
 _GUARD_FILES = 100
 _GUARD_SHARE = 0.5
 _LOCK_WAIT_SECONDS = 30.0
 _MOVE_ATTEMPTS = 5
 _READ_ATTEMPTS = 3
+
+_NOTHING_AHEAD: Mapping[str, Ahead] = {}
 
 _BLOCKING = frozenset({ProblemKind.UNREADABLE, ProblemKind.UNSTABLE})
 
@@ -104,6 +109,7 @@ def push(
     force: bool = False,
     repair: bool = False,
     progress: ProgressListener = ignore_progress,
+    ahead: Mapping[str, Ahead] = _NOTHING_AHEAD,
 ) -> PushReport:
     """Make the head name *sources* as they are on the disk now, all together.
 
@@ -115,6 +121,7 @@ def push(
         force: replace snapshots that this machine has never seen, and accept that most files of a tree have vanished.
         repair: store every content and listing of *sources* anew, changed or not: what is stored may be damaged.
         progress: hears of files read.
+        ahead: looks at some of *sources* that were begun already, by repository.
 
     Raises:
         ConflictError: `UNSEEN_SNAPSHOT`: the head has a snapshot that this machine has never seen.
@@ -130,7 +137,9 @@ def push(
         at = seen.at if seen is not None and not repair else store.read_head()
         for _ in range(_READ_ATTEMPTS):
             try:
-                return _push(sources, store=store, seen=seen, at=at, force=force, repair=repair, progress=progress)
+                return _push(
+                    sources, store=store, seen=seen, at=at, force=force, repair=repair, progress=progress, ahead=ahead
+                )
             except UnplacedError:  # noqa: PERF203 - an attempt is a whole upload
                 at = store.read_head()
             except IntegrityError:
@@ -151,6 +160,7 @@ def _push(
     force: bool,
     repair: bool,
     progress: ProgressListener,
+    ahead: Mapping[str, Ahead],
 ) -> PushReport:
     """Push *sources*, read against the head *at*.
 
@@ -159,7 +169,14 @@ def _push(
     """
     with Outlet(store.objects) as outlet, ExitStack() as asked:
         looks = [
-            Look(source, store.state.stat_cache_path(source.repo), store.now_ns, asked=asked) for source in sources
+            Look(
+                source,
+                store.state.stat_cache_path(source.repo),
+                store.now_ns,
+                asked=asked,
+                ahead=ahead.get(source.repo),
+            )
+            for source in sources
         ]
         bases = [_base(store, at, look, repair=repair) for look in looks]
         if not force:

@@ -27,6 +27,7 @@ from synccore.journal import parse_repo
 from synccore.places import ObjectRef
 from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt
+from synccore.worktree.ahead import stat_cache_path
 from synccore.worktree.atomic import write_atomically
 from synccore.worktree.lock import TreeLock
 
@@ -75,7 +76,7 @@ class LaptopState:
 
     def stat_cache_path(self, repo: str) -> Path:
         """Where the stat cache of *repo* is kept."""
-        return self._folder / "stat" / repo
+        return stat_cache_path(self._folder, repo)
 
     def seen(self) -> Seen | None:
         """Return what this machine has seen last, if it still knows."""

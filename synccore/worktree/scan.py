@@ -15,21 +15,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from synccore.digest import Digest
 from synccore.manifest import MAX_LINK_BYTES, MAX_WHOLE_CHUNK_BYTES, Entry, FileKind
 from synccore.problem import Problem, ProblemKind
 from synccore.treepath import TreePath
-from synccore.worktree.statcache import NO_FINGERPRINTS, Fingerprint, Fingerprints, StatCache, facts, fingerprint
+from synccore.worktree.statcache import NO_FINGERPRINTS, Fingerprint, Fingerprints, StatCache, fingerprint
+from synccore.worktree.status_rows import NOTHING_THERE, bounds_of, facts, rows_of
+
+if TYPE_CHECKING:
+    from synccore.worktree.ahead import StatusesAhead
 
 _ATTEMPTS = 4
 
-# So many are looked at before they are compared with what they were.
-_PART = 1024
-
 # What no file's status is.
-NOTHING = Fingerprint(0, -1, 0, 0, 0)
+NOTHING = Fingerprint._make(NOTHING_THERE)
 _NO_KIND = 255
 
 # O_NONBLOCK: a named pipe that has taken a file's place meanwhile must not make us wait for its other end.
@@ -92,30 +93,44 @@ class UnstableFileError(Exception):
 
 def statuses(
     root: Path,
-    paths: Sequence[str],
+    names: Sequence[str],
     before: Fingerprints = NO_FINGERPRINTS,
     at_change: Callable[[Fingerprints, Fingerprints], object] = lambda _now, _before: None,
+    ahead: StatusesAhead | None = None,
 ) -> Fingerprints:
-    """Look at each of *paths* below *root*, whatever may stand there; where nothing does, or none can look, stands `NOTHING`.
+    """Look at each of *names* below *root*, whatever may stand there; where nothing does, or none can look, stands `NOTHING`.
 
-    3 µs a path, nearly all of it the system's.
+    3 µs a name, nearly all of it the system's.
 
     Args:
         root: the tree.
-        paths: where to look.
-        before: what was there the last time.
+        names: where to look.
+        before: what was there the last time at the first of *names*.
         at_change: called with a part of what is there and with what was there *before*, as soon as it is seen that they differ;
             the parts are of 1,024 paths.
+        ahead: who is at the first of just these *names* already; the last are looked at here, until we meet.
     """
-    parts: list[bytes] = []
+    bounds = bounds_of(len(names))
+    found = [b""] * len(bounds)
+
+    def note(number: int, rows: bytes) -> None:
+        found[number] = rows
+        was = before.part(*bounds[number])
+        if was and rows[: len(was)] != was:
+            at_change(Fingerprints.from_bytes(rows[: len(was)]), Fingerprints.from_bytes(was))
+
     with ExitStack() as stack:
         status = _status_below(root, stack)
-        for start in range(0, len(paths), _PART):
-            parts.append(_rows(status, paths[start : start + _PART]))
-            was = before.part(start, start + _PART)
-            if was and parts[-1] != was:
-                at_change(Fingerprints.from_bytes(parts[-1]), Fingerprints.from_bytes(was))
-    return Fingerprints.from_bytes(b"".join(parts))
+        done, left = 0, len(bounds)
+        while done < left:
+            while ahead is not None and done < left and ahead.rows_done() >= bounds[done][1]:
+                note(done, ahead.rows(*bounds[done]))
+                done += 1
+            if done < left:
+                left -= 1
+                start, end = bounds[left]
+                note(left, rows_of(status, names[start:end]))
+    return Fingerprints.from_bytes(b"".join(found))
 
 
 def _status_below(root: Path, stack: ExitStack) -> Callable[[str], os.stat_result]:
@@ -131,16 +146,6 @@ def _status_below(root: Path, stack: ExitStack) -> Callable[[str], os.stat_resul
             return partial(lstat, dir_fd=opened)
     base = os.path.join(root, "")
     return lambda path: lstat(base + path)
-
-
-def _rows(status: Callable[[str], os.stat_result], paths: Iterable[str]) -> bytes:
-    rows = []
-    for path in paths:
-        try:
-            rows.append(facts(status(path)))
-        except (OSError, ValueError):  # noqa: PERF203 - costs nothing where nothing is raised
-            rows.append(NOTHING)
-    return Fingerprints(rows).to_bytes()
 
 
 def scan(

@@ -163,7 +163,9 @@ class Selecting:
         """How the list came about, so that the next one need not be made anew if it is the same; known once it is finished."""
         return self._chosen
 
-    def finish(self, before: Chosen = NOTHING_CHOSEN, paths: Sequence[str] = ()) -> Selection:
+    def finish(
+        self, before: Chosen = NOTHING_CHOSEN, paths: Sequence[str] = (), modes: Sequence[int] | None = None
+    ) -> Selection:
         """Wait for the list.
 
         What git says is mostly to the byte what it said the last time: then the list need not be cut, checked and sorted (for
@@ -172,13 +174,20 @@ class Selecting:
         Args:
             before: how the list came about the last time.
             paths: that list; used only if it must be the same now.
+            modes: what stands at the directories of *before* now, if somebody has looked.
         """
         key = self._key()
-        if key and key == before.key and _are_directories(self._root, before.directories):
+        if key and key == before.key and self._are_still_directories(before.directories, modes):
             self._chosen = before
             listed = cast("Sequence[TreePath]", paths)
             return Selection(listed, cast("frozenset[TreePath] | None", before.executable), (), is_git=True)
         return self._finish(key)
+
+    def _are_still_directories(self, directories: Sequence[str], modes: Sequence[int] | None) -> bool:
+        # On Windows what says that it is a directory may be a link all the same.
+        if modes is None or _WINDOWS:
+            return _are_directories(self._root, directories)
+        return all(map(stat.S_ISDIR, set(modes)))
 
     def _finish(self, key: bytes) -> Selection:
         root, rules = self._root, self._rules

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain
-from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -30,9 +29,11 @@ from synccore.treepath import TreePath
 from synccore.worktree.atomic import write_atomically
 from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
 from synccore.worktree.columns import Columns
+from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, ROW_BYTES, facts, packed, sizes_of_names, split
 
-_MAGIC = b"\x89EPLS\x03\x00\x00"
-_FIELDS = 11
+_MAGIC = b"\x89EPLS\x04\x00\x00"
+_SIZES = struct.Struct("<QQ")
+_FIELDS = 9
 _WHAT = "stat cache"
 
 # A write may bear a time stamp a little older than itself: the kernel's clock for files ticks every 1 to 10 ms, other
@@ -66,9 +67,6 @@ class Fingerprint(NamedTuple):
         return newest >= read_from_ns - slack
 
 
-# Of an `os.stat_result`, in the order of `Fingerprint`.
-facts = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
-
 _NEVER = Fingerprint(0, 0, 0, 0, 0)
 _WIDTH = len(Fingerprint._fields)
 
@@ -96,12 +94,7 @@ class Fingerprints:
     __slots__ = ("_bytes",)
 
     def __init__(self, rows: Iterable[tuple[int, ...]] = ()) -> None:
-        listed = list(rows)
-        try:
-            numbers = array("q", chain.from_iterable(listed))
-        except OverflowError:
-            numbers = array("q", [(number + 2**63) % 2**64 - 2**63 for number in chain.from_iterable(listed)])
-        self._bytes = numbers.tobytes()
+        self._bytes = packed(rows)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fingerprints:
@@ -115,7 +108,7 @@ class Fingerprints:
         return self._bytes
 
     def __len__(self) -> int:
-        return len(self._bytes) // (_WIDTH * 8)
+        return len(self._bytes) // (ROW_BYTES)
 
     def __getitem__(self, number: int) -> Fingerprint:
         return Fingerprint._make(self._numbers(number, number + 1))
@@ -131,7 +124,7 @@ class Fingerprints:
 
     def part(self, start: int, end: int) -> bytes:
         """Return the rows from *start* up to *end*, as `to_bytes` does."""
-        return self._bytes[start * _WIDTH * 8 : end * _WIDTH * 8]
+        return self._bytes[start * ROW_BYTES : end * ROW_BYTES]
 
     def column(self, number: int) -> array[int]:
         """Return the field *number* of every row."""
@@ -139,12 +132,12 @@ class Fingerprints:
 
     def rows(self) -> list[bytes]:
         """Return each row as bytes, which `from_bytes` takes joined."""
-        width = _WIDTH * 8
+        width = ROW_BYTES
         return [self._bytes[at : at + width] for at in range(0, len(self._bytes), width)]
 
     def with_rows(self, numbers: Sequence[int], rows: Sequence[Fingerprint]) -> Fingerprints:
         """Return these with *rows* in place of those that have *numbers*."""
-        width = _WIDTH * 8
+        width = ROW_BYTES
         data = bytearray(self._bytes)
         for number, row in zip(numbers, Fingerprints(rows).rows(), strict=True):
             data[number * width : (number + 1) * width] = row
@@ -152,7 +145,7 @@ class Fingerprints:
 
     def differing(self, other: Fingerprints) -> list[int]:
         """Return the numbers of the rows in which *other*, which has as many, differs."""
-        mine, others, width = self._bytes, other._bytes, _WIDTH * 8
+        mine, others, width = self._bytes, other._bytes, ROW_BYTES
         if mine == others:
             return []
         found = []
@@ -184,6 +177,7 @@ class StatCache:
         fingerprints: one for each, in the same order; `_NEVER` where the entry was racy.
         snapshot: the id of the tree.
         chosen: how the paths were chosen, if these are all that were and they need not be chosen anew.
+        mark: of what was loaded, by which it is known again; of anything else, nothing.
     """
 
     def __init__(
@@ -195,6 +189,7 @@ class StatCache:
         *,
         chosen: Chosen = NOTHING_CHOSEN,
         path: Path | None = None,
+        mark: bytes = b"",
     ) -> None:
         """Put together what was found, or what is kept at *path*."""
         self.paths = paths
@@ -202,6 +197,7 @@ class StatCache:
         self.fingerprints = fingerprints
         self.snapshot = snapshot
         self.chosen = chosen
+        self.mark = mark
         self._path = path
         self._tree: dict[TreePath, Entry] | None = None
 
@@ -313,8 +309,9 @@ def store_stat_cache(path: Path, root: Path, cache: StatCache, *, read_from_ns: 
     prints = believable(cache, read_from_ns=read_from_ns, read_until_ns=read_until_ns)
     key, directories, executable = cache.chosen
     names = None if executable is None else sorted(executable)
-    texts = (os.fsencode(root), cache.snapshot, key, "\0".join(directories), names, "\0".join(cache.paths))
-    body = wire.pack((*texts, *cache.columns, prints.to_bytes()))
+    joined = ["\0".join(part).encode() for part in (cache.paths, directories)]
+    rest = wire.pack((os.fsencode(root), cache.snapshot, key, names, *cache.columns, prints.to_bytes()))
+    body = b"".join((_SIZES.pack(*map(len, joined)), *joined, rest))
     write_atomically(path, _MAGIC + xxhash.xxh3_64_digest(body) + body)
 
 
@@ -343,25 +340,26 @@ def believable(cache: StatCache, *, read_from_ns: int, read_until_ns: int) -> Fi
 
 
 def _decode(data: bytes, root: bytes, path: Path) -> StatCache:
-    body = data[len(_MAGIC) + 8 :]
-    if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : len(_MAGIC) + 8] != xxhash.xxh3_64_digest(body):
+    mark, whole = data[:MARK_BYTES], memoryview(data)
+    if len(data) < NAMES_AT or mark != _MAGIC + xxhash.xxh3_64_digest(whole[MARK_BYTES:]):
         wire.damaged(_WHAT, "is damaged")
-    found_root, snapshot, key, directories, executable, joined, *columns_part, numbers = wire.row(
-        wire.unpack(body, _WHAT), _FIELDS, _WHAT
+    of_paths, of_directories = sizes_of_names(data)
+    directories_at = NAMES_AT + of_paths
+    rest_at = directories_at + of_directories
+    try:
+        paths, directories = split(data[NAMES_AT:directories_at], data[directories_at:rest_at])
+    except UnicodeDecodeError:
+        wire.damaged(_WHAT, "has names that are not UTF-8")
+    found_root, snapshot, key, executable, *columns_part, numbers = wire.row(
+        wire.unpack(data[rest_at:], _WHAT), _FIELDS, _WHAT
     )
     if found_root != root:
         wire.damaged(_WHAT, "is of another tree")
-    paths = _split(joined)
     columns = Columns(*(wire.binary(column, _WHAT) for column in columns_part))
     prints = wire.binary(numbers, _WHAT)
-    if not columns.belong_together(len(paths)) or len(prints) != len(paths) * _WIDTH * 8:
+    if not columns.belong_together(len(paths)) or len(prints) != len(paths) * ROW_BYTES:
         wire.damaged(_WHAT, "has columns that do not belong together")
     names = None if executable is None else [wire.text(name, _WHAT) for name in wire.rows(executable, _WHAT)]
-    chosen = Chosen(wire.binary(key, _WHAT), _split(directories), None if names is None else frozenset(names))
+    chosen = Chosen(wire.binary(key, _WHAT), directories, None if names is None else frozenset(names))
     at = SnapshotId(wire.digest(snapshot, _WHAT))
-    return StatCache(paths, columns, Fingerprints.from_bytes(prints), at, chosen=chosen, path=path)
-
-
-def _split(joined: wire.Packed) -> list[str]:
-    text = wire.text(joined, _WHAT)
-    return text.split("\0") if text else []
+    return StatCache(paths, columns, Fingerprints.from_bytes(prints), at, chosen=chosen, path=path, mark=mark)

@@ -11,7 +11,7 @@ import pytest
 from synccore.digest import digest_of
 from synccore.manifest import FileKind
 from synccore.treepath import TreePath
-from synccore.worktree import scan
+from synccore.worktree import scan, status_rows
 from synccore.worktree.scan import Content, Unread, UnstableFileError, read_content
 from synccore.worktree.statcache import Fingerprint, fingerprint
 
@@ -90,7 +90,7 @@ def test_an_entry_about_as_new_as_its_reading_is_racy(mtime_ns: int, ctime_ns: i
 
 
 def test_a_change_is_told_with_its_part_as_soon_as_it_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "_PART", 2)
+    monkeypatch.setattr(status_rows, "PART", 2)
     names = [f"{number}" for number in range(9)]
     for name in names:
         (tmp_path / name).write_text("1")
@@ -110,7 +110,7 @@ def test_a_change_is_told_with_its_part_as_soon_as_it_is_seen(tmp_path: Path, mo
     (tmp_path / "8").unlink()
     looked_at.clear()
     now = scan.statuses(tmp_path, names, before, note)
-    assert told == [(4, [1]), (9, [0])]
+    assert told == [(3, [2]), (7, [1])]  # the last part is looked at first, and has three
     assert before.differing(now) == [3, 8]
     assert now[8] == scan.NOTHING
 
