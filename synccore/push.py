@@ -258,7 +258,7 @@ def _read(
             outlet.add([block])
             progress(Progress(phase="read", done=done + len(intake.read), total=total, unit="files"))
         done += len(intake.read)
-        view = look.finish(intake)
+        view = look.finish(intake, asked)
         problems = look.problems + tuple(intake.problems)
         unreadable += [(look.repo, problem) for problem in problems if problem.kind in _BLOCKING]
         items.append(_Item(look, view, problems + surprises(look.source.root, view, base), question))
