@@ -6,15 +6,15 @@ is imported by the use case that needs it, so that each command pays for itself 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from epic_lab import repos
 from epic_lab.code_paths import CodePaths, code_paths, code_roots
-from epic_lab.config import BASE_URL, CODE_BASE, REPOS, Config, RepoFolder, Store, is_store_name
+from epic_lab.config import Config, RepoFolder, Store, is_store_name
 from epic_lab.errors import LabError, LabErrorKind
 from epic_lab.lab import Lab
 from synccore.progress import ProgressListener, ignore_progress
@@ -114,19 +114,6 @@ def access(lab: Lab, *, deadline_seconds: float = DEADLINE_SECONDS, keeps_tokens
     )
 
 
-def select(config: Config, names: Sequence[str]) -> tuple[RepoFolder, ...]:
-    """Return the configured repositories called *names*, each once, in the order asked for; all of them for no names.
-
-    Raises:
-        LabError: the configuration is wrong, or a name is not configured.
-    """
-    configured = {folder.repo: folder for folder in config.require_repos()}
-    for name in names:
-        if name not in configured:
-            raise _unknown_repo(name, tuple(configured), config)
-    return tuple(configured[name] for name in dict.fromkeys(names)) or tuple(configured.values())
-
-
 def upload(
     lab: Lab,
     config: Config,
@@ -145,9 +132,9 @@ def upload(
             configured.
         SyncError: as `synccore.push.push`.
     """
-    _require_laptop(config, "upload")
-    _require_store_outside(config)
-    folders = _folders(config, names)
+    repos.require_laptop(config, "upload")
+    repos.require_store_outside(config)
+    folders = repos.folders(config, names)
     with _opened(lab, config) as session, ExitStack() as begun:
         # The store is on its way to being reached: whatever takes its time comes from here on.
         ahead = _looking_ahead(lab, session, folders, config, begun)
@@ -166,7 +153,7 @@ def download(lab: Lab, config: Config, *, progress: ProgressListener = ignore_pr
         LabError: the configuration is wrong, or the download would go into a laptop's own code.
         SyncError: as `synccore.pull.pull`.
     """
-    _require_apart(lab, config)
+    repos.require_apart(lab, config)
     with _opened(lab, config) as session:
         from synccore.pull import pull
 
@@ -189,7 +176,7 @@ def delete(lab: Lab, config: Config, repo: str) -> Run[SnapshotId]:
         NotFoundError: the store has no such repository.
         SyncError: as `synccore.delete.delete`.
     """
-    _require_laptop(config, "delete")
+    repos.require_laptop(config, "delete")
     with _opened(lab, config) as session:
         from synccore.delete import delete as take_out
 
@@ -203,7 +190,7 @@ def laptop_status(lab: Lab, config: Config) -> Run[tuple[SourceStatus, ...]]:
         LabError: the configuration is wrong.
         SyncError: as `synccore.status.source_status`.
     """
-    folders = _folders(config, ())
+    folders = repos.folders(config, ())
     with _opened(lab, config) as session:
         from synccore.status import source_status
 
@@ -232,10 +219,10 @@ def require_deletable(config: Config, repo: str) -> None:
     Raises:
         LabError: this machine is no laptop, its configuration is wrong, or *repo* cannot be a repository's name.
     """
-    _require_laptop(config, "delete")
+    repos.require_laptop(config, "delete")
     config.require_store()
     if not is_store_name(repo):
-        raise _unknown_repo(repo, tuple(folder.repo for folder in config.require_repos()), config)
+        raise repos.unknown_repo(repo, tuple(folder.repo for folder in config.require_repos()), config)
 
 
 def log(lab: Lab, config: Config, *, limit: int) -> Run[tuple[LogLine, ...]]:
@@ -312,8 +299,8 @@ def explain(config: Config, path: Path) -> Explained:
             wrong.
         SyncError: as `synccore.worktree.explain.explain`.
     """
-    _require_laptop(config, "explain")
-    folder, relative = _containing(config, path)
+    repos.require_laptop(config, "explain")
+    folder, relative = repos.containing(config, path)
     exclusion = config.exclusion()
 
     from synccore.worktree.explain import explain
@@ -357,15 +344,6 @@ def _opened(lab: Lab, config: Config) -> Iterator[_Session]:
         yield _Session(store, backend, began)
     finally:
         backend.close()
-
-
-def _folders(config: Config, names: Sequence[str]) -> Sequence[RepoFolder]:
-    """Return the folders that *names* mean, all of which are there."""
-    folders = select(config, names)
-    for folder in folders:
-        if not folder.root.is_dir():
-            raise _missing_repo(folder, config)
-    return folders
 
 
 def _sources(folders: Sequence[RepoFolder], config: Config) -> list[Source]:
@@ -414,118 +392,4 @@ def _engine_store(lab: Lab, session: _Session) -> EngineStore:
         author=Author(user=user, host=socket.gethostname()),
         now_ns=time.time_ns,
         patience=Patience(deadline_seconds=DEADLINE_SECONDS),
-    )
-
-
-def _require_laptop(config: Config, verb: str) -> None:
-    if not config.is_laptop:
-        raise LabError(
-            LabErrorKind.WRONG_MACHINE,
-            f"{verb} is for laptops, and {config.path} does not name any {REPOS.name}, as a VM's configuration does not",
-            hint="On a VM the code arrives with `epic-synccode download` and at each kernel start. On a laptop add to "
-            f"{config.path}, for example:\n  {CODE_BASE.name}={CODE_BASE.example}\n  {REPOS.name}={REPOS.example}",
-            file=config.path,
-            key=REPOS.name,
-        )
-
-
-def _require_apart(lab: Lab, config: Config) -> None:
-    """Refuse a download whose folder holds a laptop's own code, or lies within it."""
-    if not config.is_laptop:
-        return
-    home = lab.code_home.resolve()
-    for folder in config.require_repos():
-        root = folder.root.resolve()
-        if home in (root, *root.parents) or root in home.parents:
-            raise LabError(
-                LabErrorKind.OVERLAPPING_FOLDERS,
-                f"a download into {lab.code_home} would overwrite this laptop's own {folder.repo} at {folder.root}",
-                hint=f"This laptop uploads; VMs download. To have a copy here too, set {CODE_BASE.name} in {config.path} "
-                f"to a folder outside {lab.code_home}.",
-                path=folder.root,
-                key=CODE_BASE.name,
-            )
-
-
-def _require_store_outside(config: Config) -> None:
-    """Refuse a store in a directory of one of the repositories: each upload would carry what the ones before have stored."""
-    from synccore.backends.opening import directory_of
-
-    store = directory_of(config.require_store().base_url)
-    if store is None:
-        return
-    store = store.resolve()
-    for folder in config.require_repos():
-        if folder.root.resolve() in (store, *store.parents):
-            raise LabError(
-                LabErrorKind.OVERLAPPING_FOLDERS,
-                f"the store {store} lies in the repository {folder.repo} at {folder.root}: an upload would carry the store itself",
-                hint=f"Set {BASE_URL.name} in {config.path} to a folder outside the repositories.",
-                path=store,
-                key=BASE_URL.name,
-            )
-
-
-def _containing(config: Config, path: Path) -> tuple[RepoFolder, Path]:
-    """Return the configured repository in which *path* lies, the innermost of several, and the path within it.
-
-    The last component of *path* is not followed, should it be a link.
-
-    Raises:
-        LabError: it lies in none, or the configuration is wrong.
-    """
-    folders = config.require_repos()
-    try:
-        whole = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() keeps "..", and a link must not be followed
-    except FileNotFoundError as error:
-        raise LabError(
-            LabErrorKind.OUTSIDE_REPOS,
-            f"{path} cannot be found from the current folder, which exists no longer",
-            hint="Change to a folder that exists, or give the whole path.",
-            path=path,
-        ) from error
-    for spelling in (whole, whole.parent.resolve() / whole.name):
-        for folder in sorted(folders, key=lambda folder: len(folder.root.parts), reverse=True):
-            for root in (folder.root, folder.root.resolve()):
-                if root == spelling or root in spelling.parents:
-                    return folder, spelling.relative_to(root)
-    raise LabError(
-        LabErrorKind.OUTSIDE_REPOS,
-        f"{path} lies in none of the configured repositories",
-        hint="They are:\n" + "\n".join(f"  {folder.root}" for folder in folders),
-        path=path,
-        configured=[folder.repo for folder in folders],
-    )
-
-
-def _missing_repo(folder: RepoFolder, config: Config) -> LabError:
-    from difflib import get_close_matches
-
-    base = folder.root.parent
-    nearest = get_close_matches(folder.repo, [path.name for path in base.iterdir() if path.is_dir()], n=1)
-    did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
-    return LabError(
-        LabErrorKind.MISSING_REPO,
-        f"repository {folder.repo}: expected its folder at {folder.root}, but there is none; nothing was uploaded",
-        hint=f"{did_you_mean}Correct {REPOS.name} in {config.path}, or bring the folder back. "
-        f"`epic-synccode delete {folder.repo}` stops synchronising it.",
-        repo=folder.repo,
-        path=folder.root,
-        nearest=nearest[0] if nearest else None,
-    )
-
-
-def _unknown_repo(name: str, configured: tuple[str, ...], config: Config) -> LabError:
-    from difflib import get_close_matches
-
-    in_another_case = [repo for repo in configured if repo.casefold() == name.casefold()]
-    nearest = in_another_case or get_close_matches(name, configured, n=1)
-    did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
-    return LabError(
-        LabErrorKind.UNKNOWN_REPO,
-        f"repository {name!r} is not configured; {REPOS.name} in {config.path} names: {', '.join(configured)}",
-        hint=f"{did_you_mean}To synchronise another repository add its name to {REPOS.name}.",
-        repo=name,
-        configured=list(configured),
-        nearest=nearest[0] if nearest else None,
     )

@@ -26,10 +26,12 @@ from synccore.provenance import Provenance, SnapshotId
 from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
+from synccore.worktree.asking_facts import AskingFacts
 from synccore.worktree.chosen import NOTHING_CHOSEN
+from synccore.worktree.collisions import collisions
 from synccore.worktree.renamed import renamed
 from synccore.worktree.scan import NOTHING, Scan, Unread, link_notes, scan, statuses
-from synccore.worktree.selection import AskingFacts, Selecting, collisions
+from synccore.worktree.selection import Selecting
 from synccore.worktree.statcache import Fingerprints, StatCache, load_stat_cache, store_stat_cache
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ from synccore.progress import Progress, ProgressListener, ignore_progress
 from synccore.provenance import SnapshotId
 from synccore.refs import HeadAt, NoHead, move_head
 from synccore.store import Store
+from synccore.worktree.asking_facts import AskingFacts, git_facts
 from synccore.worktree.laptop import Seen
 from synccore.worktree.scan import Unread
-from synccore.worktree.selection import AskingFacts, git_facts
 
 if TYPE_CHECKING:
     from synccore.worktree.ahead import Ahead

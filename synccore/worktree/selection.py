@@ -10,7 +10,6 @@ import os
 import re
 import stat
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from enum import Enum
@@ -21,7 +20,6 @@ import xxhash
 
 from synccore import wire
 from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
-from synccore.gitfacts import GitFacts
 from synccore.ignore import (
     SYNCCODEIGNORE,
     PathRules,
@@ -32,7 +30,6 @@ from synccore.ignore import (
 )
 from synccore.problem import Problem, ProblemKind
 from synccore.treepath import TreePath, directories_above
-from synccore.worktree import git
 from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
 from synccore.worktree.folder import FolderListing, is_git_directory, is_link, looks_like_a_work_tree
 from synccore.worktree.git import GitListing, refuse_bare
@@ -223,64 +220,6 @@ class Selecting:
         except (NoGitProgramError, NotARepositoryError):
             return b""
         return xxhash.xxh3_128_digest(wire.pack((_RULES, answers, self._rules_text, self._exclusion)))
-
-
-def git_facts(root: Path, *, lister: Lister = Lister.AUTO) -> GitFacts | None:
-    """Return what git says of the commit below *root*; ``None`` for a plain folder.
-
-    Raises:
-        WorktreeError: there is no such directory, or git refuses to read it.
-    """
-    with AskingFacts(root, lister=lister) as asking:
-        return asking.finish()
-
-
-class AskingFacts:
-    """What git says of the commit below *root*, in the making: git is at work until its caller asks for the answer.
-
-    Use it as a context manager: leaving it ends what still runs. Arguments and errors as for `git_facts`; *beside* is a list in the
-    making, which says what git does not track: to find that out takes git half of its time, and need not be done twice.
-    """
-
-    def __init__(self, root: Path, *, lister: Lister = Lister.AUTO, beside: Selecting | None = None) -> None:
-        self._root = absolute(root)
-        self._lister = lister
-        self._asking: git.AskingFacts | None = None
-        self._is_known_by_git = work_tree_around(self._root) is not None
-        if self._is_known_by_git and lister is not Lister.DULWICH:
-            try:
-                self._asking = git.AskingFacts(self._root, beside.git_listing if beside is not None else None)
-            except NotARepositoryError:
-                self._is_known_by_git = False
-            except NoGitProgramError:
-                self._refuse_to_do_without()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._asking is not None:
-            self._asking.drop()
-
-    def finish(self) -> GitFacts | None:
-        """Wait for the answer."""
-        if not self._is_known_by_git:
-            return None
-        try:
-            if self._asking is not None:
-                try:
-                    return self._asking.finish()
-                except NoGitProgramError:
-                    self._refuse_to_do_without()
-            from synccore.worktree.dulwich_git import read_facts
-
-            return read_facts(self._root)
-        except NotARepositoryError:
-            return None
-
-    def _refuse_to_do_without(self) -> None:
-        if self._lister is Lister.GIT:
-            refuse_without_git(self._root)
 
 
 def absolute(root: Path) -> Path:
@@ -530,31 +469,3 @@ def _build(text: str) -> TreePath | Problem:
         if text != displayed(text):
             return Problem(ProblemKind.NOT_UTF8, displayed(text), "has a name that is not UTF-8")
         return Problem(ProblemKind.BAD_NAME, text, error.message.removeprefix(f"path {text!r} "))
-
-
-def collisions(paths: Iterable[TreePath]) -> tuple[Problem, ...]:
-    """Report the names that a file system which ignores case or Unicode form would take for one.
-
-    Directories count as well: of ``A/x`` and ``a/y`` the problem is ``a``. Each names the path it collides with; what lies
-    below colliding directories is not reported again. 100,000 ASCII paths without a collision take about 40 ms.
-    """
-    listed = list(paths)
-    directories = directories_above(listed)
-    files = set(_folded("\0".join(listed)).split("\0"))
-    folders = {_folded(directory) for directory in directories}
-    if len(files) == len(listed) and len(folders) == len(directories) and files.isdisjoint(folders):
-        return ()
-    first: dict[tuple[str, str], str] = {}
-    problems = []
-    for node in sorted(directories.union(listed)):
-        above, _, name = node.rpartition("/")
-        other = first.setdefault((above, _folded(name)), node)
-        if other != node:
-            problems.append(Problem(ProblemKind.COLLIDES, node, f"differs from {other!r} only by case or Unicode form"))
-    return tuple(problems)
-
-
-def _folded(text: str) -> str:
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

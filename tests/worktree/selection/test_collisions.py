@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from synccore.problem import Problem, ProblemKind
 from synccore.treepath import TreePath
-from synccore.worktree.selection import collisions
+from synccore.worktree.collisions import collisions
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from synccore.gitfacts import GitFacts
+from synccore.worktree.asking_facts import AskingFacts, git_facts
 from synccore.worktree.origin import without_credentials
-from synccore.worktree.selection import AskingFacts, Lister, Selecting, git_facts
+from synccore.worktree.selection import Lister, Selecting
 
 Make = Callable[[str], Any]
 

@@ -17,8 +17,9 @@ from synccore.gitfacts import GitFacts
 from synccore.intake import Claims, Intake, take_in
 from synccore.look import Look, Source, View
 from synccore.snapshot import snapshot_id
+from synccore.worktree.asking_facts import AskingFacts, git_facts
 from synccore.worktree.chosen import NOTHING_CHOSEN
-from synccore.worktree.selection import AskingFacts, Lister, Selecting, Selection, git_facts, select
+from synccore.worktree.selection import Lister, Selecting, Selection, select
 
 FILES = {
     "a/1": "1",

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from synccore.errors import ErrorKind, WorktreeError
+from synccore.worktree.asking_facts import git_facts
 from synccore.worktree.explain import explain
-from synccore.worktree.selection import Lister, git_facts, select
+from synccore.worktree.selection import Lister, select
 
 Make = Callable[[str], Any]
 POSIX = sys.platform != "win32"
