@@ -47,6 +47,11 @@ class Lab(NamedTuple):
         return self.state_dir / "address"
 
     @property
+    def looked_at_cache(self) -> Path:
+        """The file that says where the last upload has looked at many files."""
+        return self.state_dir / "looked-at"
+
+    @property
     def code_home(self) -> Path:
         """The folder into which a VM downloads: ``~/synccode``."""
         return self.environment.home / "synccode"

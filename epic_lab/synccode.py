@@ -6,6 +6,7 @@ is imported by the use case that needs it, so that each command pays for itself 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -358,13 +359,17 @@ def _looking_ahead(
     lab: Lab, session: _Session, folders: Sequence[RepoFolder], config: Config, begun: ExitStack
 ) -> dict[str, Ahead]:
     """Begin to look at the first of *folders*; what still runs ends with *begun*."""
-    from synccore.worktree.ahead import Ahead, stat_cache_path
+    from synccore.worktree import ahead
 
+    begun.callback(ahead.end_early)
     memory, exclusion = _memory(lab, session), config.exclusion()
-    return {
-        it.repo: begun.enter_context(Ahead(it.root, exclusion, stat_cache_path(memory, it.repo)))
+    looks = {
+        it.repo: begun.enter_context(ahead.Ahead(it.root, exclusion, ahead.stat_cache_path(memory, it.repo)))
         for it in folders[:_MOST_AHEAD]
     }
+    processes = [look.statuses for look in looks.values() if look.statuses is not None]
+    ahead.note(lab.looked_at_cache, processes[: max((os.cpu_count() or 1) - 1, 1)])
+    return looks
 
 
 def _memory(lab: Lab, session: _Session) -> Path:

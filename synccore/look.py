@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 # So many chunks are looked for among all digests of a tree, at 0.1 ms each for 30,000, before a set of them is made, which takes 30.
 _LOOKED_FOR = 64
 
+# Git takes longer to list so many files than we to look at them, by as much as an answer from not too far away takes.
+_LARGE = 8192
+
 # git has to read what has another time, as we have, and a core that it keeps busy is one that we lack: 30,000 touched files, two cores,
 # take 1.9 s of processors with it and 1.2 without. So many it reads in 30 ms.
 _MANY_TOUCHED = 1000
@@ -68,6 +71,8 @@ class Look:
         now_ns: a clock that is read before the first file is, and after the last.
         asked: where what git is asked about a tree that has changed is given up; ``None`` if it is not to be asked.
         ahead: the same look, begun before the engine was there.
+        at_same: called, of a large tree, as soon as all that was there the last time is found unchanged: there may be new files, but
+            git is not done yet with saying which.
 
     Attributes:
         asking: what git was asked, as soon as the first change was seen: it needs 70 ms for 30,000 files, on another core.
@@ -85,6 +90,7 @@ class Look:
         *,
         asked: ExitStack | None = None,
         ahead: Ahead | None = None,
+        at_same: Callable[[StatCache], object] = lambda _cache: None,
     ) -> None:
         self.source = source
         self.repo = repo_name(source.repo)
@@ -104,6 +110,8 @@ class Look:
             self.asking: AskingFacts | None = None
             self._selecting, self._touched = selecting, 0
             now, modes = self._statuses(others, partial(self._ask_early, asked))
+            if len(self.cache.paths) >= _LARGE and now == self.cache.fingerprints:
+                at_same(self.cache)
             selection = selecting.finish(self.cache.chosen, self.cache.paths, modes)
         self._selected, self._chosen = len(selection.paths), selecting.chosen
         self.is_git = selection.is_git

@@ -13,6 +13,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from synccore.asking_head import AskingHead
 from synccore.digest import Digest
 from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, WorktreeError
@@ -32,6 +33,7 @@ from synccore.worktree.scan import Unread
 
 if TYPE_CHECKING:
     from synccore.worktree.ahead import Ahead
+    from synccore.worktree.statcache import StatCache
 
 _GUARD_FILES = 100
 _GUARD_SHARE = 0.5
@@ -168,16 +170,8 @@ def _push(
         UnplacedError: they have to be read again, against the newest head.
     """
     with Outlet(store.objects) as outlet, ExitStack() as asked:
-        looks = [
-            Look(
-                source,
-                store.state.stat_cache_path(source.repo),
-                store.now_ns,
-                asked=asked,
-                ahead=ahead.get(source.repo),
-            )
-            for source in sources
-        ]
+        asking_head = AskingHead(store)
+        looks = _looks(sources, store, at, seen, asked=asked, ahead=ahead, asking_head=asking_head)
         bases = [_base(store, at, look, repair=repair) for look in looks]
         if not force:
             for look, base in zip(looks, bases, strict=True):
@@ -186,7 +180,38 @@ def _push(
         against = [_base(store, NoHead(), look) for look in looks] if repair else bases
         asking = [_begin_asking(look, base, asked) for look, base in zip(looks, bases, strict=True)]
         items = _read(looks, against, asking, asked=asked, outlet=outlet, progress=progress)
-        return _publish(items, bases, outlet, store=store, seen=seen, at=at, force=force, repair=repair)
+        return _publish(
+            items, bases, outlet, store=store, seen=seen, at=at, force=force, repair=repair, asking_head=asking_head
+        )
+
+
+def _looks(
+    sources: Sequence[Source],
+    store: Store,
+    at: HeadAt | NoHead,
+    seen: Seen | None,
+    *,
+    asked: ExitStack,
+    ahead: Mapping[str, Ahead],
+    asking_head: AskingHead,
+) -> list[Look]:
+    """Look at *sources*, and ask whether the head has moved as soon as that seems to be all that is left to find out."""
+    looks: list[Look] = []
+
+    def is_stored(repo: str, cache: StatCache) -> bool:
+        there = at.head.repos.get(repo) if isinstance(at, HeadAt) else None
+        return there is not None and there.snapshot == cache.snapshot
+
+    def at_same(cache: StatCache) -> None:
+        repo = sources[len(looks)].repo
+        are_same = all(look.scan.is_as_cached and is_stored(look.repo, look.cache) for look in looks)
+        if seen is not None and at is seen.at and repo == sources[-1].repo and are_same and is_stored(repo, cache):
+            asking_head.begin(seen.at)
+
+    for source in sources:
+        cache_path = store.state.stat_cache_path(source.repo)
+        looks.append(Look(source, cache_path, store.now_ns, asked=asked, ahead=ahead.get(source.repo), at_same=at_same))
+    return looks
 
 
 def _base(store: Store, at: HeadAt | NoHead, look: Look, *, repair: bool = False) -> Base:
@@ -290,6 +315,7 @@ def _publish(
     at: HeadAt | NoHead,
     force: bool,
     repair: bool,
+    asking_head: AskingHead,
 ) -> PushReport:
     """Move the head to what *items* are, again on top of another writer's move if need be.
 
@@ -300,6 +326,7 @@ def _publish(
         unseen = None if force else _unseen(items, bases, seen, store)
         pending = [] if unseen else _pending(items, bases, repair=repair)
         if pending:
+            asking_head.settle()
             moved = _move(pending, outlet, store=store, at=at)
             if moved is not None:
                 draft, there = moved
@@ -307,7 +334,7 @@ def _publish(
                 return _report(items, pending, folded=draft.folded)
             at = store.read_head()
         else:
-            newer = store.newer_head(at) if seen is not None and at is seen.at else None
+            newer = asking_head.finish(at) if seen is not None and at is seen.at else None
             if newer is None:
                 if unseen is not None:
                     raise unseen

@@ -22,6 +22,8 @@ from synccore.worktree import status_rows
 from synccore.worktree.status_rows import MARK_BYTES, ROW_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Self
 
     from synccore.worktree.selection import Selecting
@@ -43,6 +45,14 @@ class StatusesAhead:
 
     Use `end` when nothing is wanted of it any more.
 
+    Args:
+        root: the tree.
+        stat_cache: where its stat cache is.
+
+    Attributes:
+        about: both.
+        since_ns: a moment before anything was looked at, in nanoseconds since 1970.
+
     Raises:
         OSError: there can be no such process.
     """
@@ -50,6 +60,8 @@ class StatusesAhead:
     _output: int
 
     def __init__(self, root: Path, stat_cache: Path) -> None:
+        self.about = root, stat_cache
+        self.since_ns = time.time_ns()
         if sys.platform == "win32":
             raise OSError(errno.ENOSYS, "nothing of what follows is there")
         self._output = _file_without_name(stat_cache)
@@ -112,15 +124,17 @@ class Ahead:
         stat_cache: where the stat cache of the tree is, if it has one.
 
     Attributes:
+        statuses: the other process; ``None`` if there is none, or it is somebody's.
         since_ns: a moment before anything was looked at, in nanoseconds since 1970.
     """
 
     def __init__(self, root: Path, exclusion: str | None, stat_cache: Path) -> None:
-        self.since_ns = time.time_ns()
         self._ended = ExitStack()
-        self._statuses = _begun(root, stat_cache)
-        if self._statuses is not None:
-            self._ended.callback(self._statuses.end)
+        self.statuses = _taken(root, stat_cache) or _begun(root, stat_cache)
+        self.since_ns = time.time_ns()
+        if self.statuses is not None:
+            self.since_ns = self.statuses.since_ns
+            self._ended.callback(self.statuses.end)
 
         from synccore.worktree.selection import Selecting
 
@@ -137,8 +151,8 @@ class Ahead:
 
     def take(self) -> tuple[Selecting | None, StatusesAhead | None]:
         """Return what was begun, once, if it is not too long ago; it ends with this."""
-        begun = self._selecting, self._statuses
-        self._selecting = self._statuses = None
+        begun = self._selecting, self.statuses
+        self._selecting = self.statuses = None
         return begun if 0 <= time.time_ns() - self.since_ns < _LONGEST_AHEAD_NS else (None, None)
 
 
@@ -149,3 +163,39 @@ def _begun(root: Path, stat_cache: Path) -> StatusesAhead | None:
         return StatusesAhead(root, stat_cache) if stat_cache.stat().st_size >= _WORTH_BYTES else None
     except OSError:
         return None
+
+
+# What was begun before it was known which trees are meant.
+_early: list[StatusesAhead] = []
+
+
+def begin(path: str) -> None:
+    """Begin to look where the file at *path* says that the last upload has looked; without such a file nothing happens."""
+    with suppress(OSError, ValueError):
+        names = Path(path).read_text(encoding="utf-8").split("\0")
+        for root, stat_cache in zip(names[::2], names[1::2], strict=True):
+            begun = _begun(Path(root), Path(stat_cache))
+            if begun is not None:
+                _early.append(begun)
+
+
+def _taken(root: Path, stat_cache: Path) -> StatusesAhead | None:
+    """Return what was begun of just this, which is the caller's from then on."""
+    found = next((one for one in _early if one.about == (root, stat_cache)), None)
+    if found is not None:
+        _early.remove(found)
+    return found
+
+
+def end_early() -> None:
+    """End what was begun and is not wanted."""
+    while _early:
+        _early.pop().end()
+
+
+def note(path: Path, begun: Iterable[StatusesAhead]) -> None:
+    """Keep in the file at *path* where to begin the next time; what cannot be kept is not."""
+    text = "\0".join(str(name) for one in begun for name in one.about)
+    with suppress(OSError, ValueError):
+        if (path.read_text(encoding="utf-8") if path.exists() else "") != text:
+            path.write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -58,6 +59,25 @@ def test_a_command_begins_to_connect_where_the_last_one_has_led(lab: Lab) -> Non
             address.write_text(f"somewhere {listener.getsockname()[1]} 127.0.0.1\n")
             assert machine.run(word).code == 0
             listener.accept()[0].close()
+
+
+def test_a_tree_that_is_looked_at_before_it_is_asked_for_is_uploaded_as_it_is(lab: Lab) -> None:
+    for number in range(600):
+        (lab.alpha / "pkg" / f"module_with_a_longer_name_{number}.py").write_text(f"{number}\n")
+    assert lab.laptop.run("upload").code == 0
+    looked_at = labs.Lab(Environment(home=lab.laptop.home)).looked_at_cache
+    assert "602 files" in lab.laptop.run("upload").out
+    assert looked_at.read_text().startswith(str(lab.alpha))
+    assert "unchanged  (602 files)" in lab.laptop.run("upload").out
+    (lab.alpha / "a.py").write_text("print('two')\n")
+    assert "1 file changed" in lab.laptop.run("upload").out
+    (lab.alpha / "new.py").write_text("new\n")
+    (lab.alpha / "pkg" / "m.py").unlink()
+    assert "(601 unchanged)" in lab.laptop.run("upload").out
+    shutil.move(lab.alpha, lab.laptop.home / "gone")
+    assert lab.laptop.run("upload").code == 4
+    assert lab.vm.run("download").code == 0
+    assert (lab.vm.home / "synccode" / "alpha" / "new.py").read_text() == "new\n"
 
 
 def test_an_upload_arrives_and_runs(lab: Lab) -> None:

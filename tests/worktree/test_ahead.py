@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -180,6 +181,38 @@ def test_what_was_begun_is_taken_once_and_only_while_it_is_new(
     with Ahead(root, None, stat_cache) as begun:
         monkeypatch.setattr(ahead, "_LONGEST_AHEAD_NS", 0)
         assert begun.take() == (None, None)
+
+
+@pytest.mark.usefixtures("no_process_is_left")
+def test_where_the_last_upload_has_looked_the_next_begins(root: Path, stat_cache: Path, tmp_path: Path) -> None:
+    last = tmp_path / "looked-at"
+    ahead.begin(str(last))
+    with Ahead(root, None, stat_cache) as begun:
+        assert begun.statuses is not None
+        ahead.note(last, [begun.statuses])
+    before_ns = time.time_ns()
+    ahead.begin(str(last))
+    after_ns = time.time_ns()
+    with Ahead(root, None, stat_cache) as begun:
+        assert begun.statuses is not None
+        wait_for(begun.statuses, 2525)
+        assert before_ns <= begun.since_ns <= after_ns
+    ahead.begin(str(last))
+    with Ahead(tmp_path / "another", None, stat_cache) as begun:
+        assert begun.statuses is not None
+        assert begun.since_ns >= after_ns
+    ahead.end_early()
+    ahead.note(last, [])
+    ahead.begin(str(last))
+    assert not ahead._early
+
+
+@pytest.mark.usefixtures("no_process_is_left")
+@pytest.mark.parametrize("text", [b"", b"one", b"\0\0", b"/nowhere\0/nowhere", b"\xff\0\xff"])
+def test_a_file_that_says_nothing_of_use_begins_nothing(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "looked-at").write_bytes(text)
+    ahead.begin(str(tmp_path / "looked-at"))
+    assert not ahead._early
 
 
 def test_a_small_tree_is_worth_no_process(tmp_path: Path) -> None:

@@ -17,25 +17,32 @@ def run() -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:]
     if len(words) == 1 and words[0] in _EVERYDAY:
-        _begin()
+        module = _EVERYDAY[words[0]]
+        _begin(module)
         from importlib import import_module
 
         from epic_lab.cli import boundary
 
-        return boundary.run(import_module(f"epic_lab.cli.synccode.{_EVERYDAY[words[0]]}").run)
+        return boundary.run(import_module(f"epic_lab.cli.synccode.{module}").run)
     from epic_lab.cli import boundary
     from epic_lab.cli.synccode.group import group
 
     return boundary.run_group(group, PROG_NAME)
 
 
-def _begin() -> None:
-    """Begin to connect; whatever the command needs is imported meanwhile."""
+def _begin(module: str) -> None:
+    """Begin what takes others some time, where the last command has begun it; what this one needs is imported meanwhile."""
     import os
 
     from synccore import headstart
 
-    headstart.begin(os.path.expanduser("~/.epic/state/address"))  # noqa: PTH111 - pathlib takes 3 ms to import
+    state = os.path.expanduser("~/.epic/state")  # noqa: PTH111 - pathlib takes 3 ms to import
+    headstart.begin(f"{state}/address")
+    looked_at = f"{state}/looked-at"
+    if module == "uploading" and os.path.exists(looked_at):  # noqa: PTH110 - likewise
+        from synccore.worktree import ahead
+
+        ahead.begin(looked_at)
 
 
 def main() -> None:
