@@ -26,3 +26,15 @@ class GitFacts(NamedTuple):
     origin: str | None
     dirty: tuple[str, ...] = ()
     dirty_count: int = 0
+
+
+class Differing(NamedTuple):
+    """What git tracks and found to differ from a commit, all of it.
+
+    Attributes:
+        commit: HEAD's commit then; ``None`` before the first one.
+        paths: relative to the working tree, in order.
+    """
+
+    commit: str | None
+    paths: tuple[str, ...]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from synccore.diff import Difference, diff
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
+from synccore.gitfacts import Differing
 from synccore.head import Head
 from synccore.intake import Intake, ReadFile
 from synccore.keys import repo_name
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 # So many chunks are looked for among all digests of a tree, at 0.1 ms each for 30,000, before a set of them is made, which takes 30.
 _LOOKED_FOR = 64
+
+# To be asked about one of 30,000 files takes git 8 ms of a processor, about each further one 0.4, and about all of them 65.
+_MOST_DIFFERING = 32
 
 # Git takes longer to list so many files than we to look at them, by as much as an answer from not too far away takes.
 _LARGE = 8192
@@ -75,6 +79,7 @@ class Look:
             git is not done yet with saying which.
 
     Attributes:
+        is_complete: whether all is known that a look shows.
         asking: what git was asked, as soon as the first change was seen: it needs 70 ms for 30,000 files, on another core.
 
     Raises:
@@ -97,6 +102,8 @@ class Look:
         self._cache_path = cache_path
         self._now_ns = now_ns
         self._since_ns = now_ns()
+        self._unkept: tuple[StatCache, int] | None = None
+        self._keeping: threading.Thread | None = None
         if not source.root.is_dir():
             raise InvalidInputError(
                 ErrorKind.BAD_INPUT, f"repository {self.repo}: {source.root} is not a directory", path=str(source.root)
@@ -108,6 +115,7 @@ class Look:
             # While git lists what there is, we look at what was there the last time, which mostly is the same.
             self.cache: StatCache = load_stat_cache(cache_path, source.root)
             self.asking: AskingFacts | None = None
+            self.is_complete = False
             self._selecting, self._touched = selecting, 0
             now, modes = self._statuses(others, partial(self._ask_early, asked))
             if len(self.cache.paths) >= _LARGE and now == self.cache.fingerprints:
@@ -117,6 +125,7 @@ class Look:
         self.is_git = selection.is_git
         self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache, now)
         self.problems = selection.problems + self.scan.problems
+        self.is_complete = True
 
     def _statuses(
         self, ahead: StatusesAhead | None, at_change: Callable[[Fingerprints, Fingerprints], object]
@@ -133,13 +142,30 @@ class Look:
     def ask(self, asked: ExitStack) -> AskingFacts:
         """Ask git about the tree, if it was not asked yet; it is given up where *asked* ends."""
         if self.asking is None:
-            self.asking = asked.enter_context(AskingFacts(self.source.root, beside=self._selecting))
+            among = self._may_differ() if self.is_complete else None
+            self.asking = asked.enter_context(AskingFacts(self.source.root, beside=self._selecting, among=among))
         return self.asking
+
+    def _may_differ(self) -> Differing | None:
+        """Name all that git tracks and that may differ from the commit from which the last look's did; ``None`` if that may be anything.
+
+        Git's answer about the last look holds for what has changed neither here nor in git's own list since.
+        """
+        known, cache = self.cache.differing, self.cache
+        listing = self._selecting.git_listing
+        if known is None or listing is None or self._chosen is not cache.chosen or listing.count() != len(cache.paths):
+            return None
+        if len(cache.paths) - len(self.scan.kept) + len(known.paths) > _MOST_DIFFERING:
+            return None
+        kept = set(self.scan.kept)
+        changed = {path for row, path in enumerate(cache.paths) if row not in kept}
+        return Differing(known.commit, tuple(sorted(changed.union(known.paths)))) if changed or known.paths else None
 
     def _ask_early(self, asked: ExitStack | None, now: Fingerprints, before: Fingerprints) -> None:
         """Ask git about a tree of which a part is *now* other than *before*, unless git would have too much to read."""
         self._touched += _count_touched(now, before)
-        if asked is not None and not self.is_touched:
+        # Where it may be enough to ask about few paths, it is not known yet which.
+        if asked is not None and not self.is_touched and self.cache.differing is None:
             self.ask(asked)
 
     @property
@@ -179,22 +205,39 @@ class Look:
 
         Args:
             intake: what was read.
-            meanwhile: at its end the next look's cache is kept: with 30,000 files that takes 10 ms, in which most of what follows
-                has to wait for the network; ``None`` keeps it at once.
+            meanwhile: at its end the next look's cache is kept, if `keep` was not called before: with 30,000 files that takes 10 ms, in
+                which most of what follows has to wait for the network; ``None`` keeps it at once.
         """
         cache, rows = self._merged(intake)
         if cache is not self.cache:
-            keeping = threading.Thread(target=self._keep, args=(cache, self._now_ns()), name="keep")
-            keeping.start()
+            self._unkept = cache, self._now_ns()
             if meanwhile is None:
-                keeping.join()
+                self.keep(None)
+                self._settle()
             else:
-                meanwhile.callback(keeping.join)
+                meanwhile.callback(self._settle)
         return View(cache, self.cache, rows)
+
+    def keep(self, differing: Differing | None) -> None:
+        """Begin to keep what was found, along with what git has found to *differ* by now; only what is said first counts."""
+        if self._unkept is not None:
+            cache, until_ns = self._unkept
+            self._unkept = None
+            if differing is None and (cache.snapshot, cache.chosen) == (self.cache.snapshot, self.cache.chosen):
+                differing = self.cache.differing
+            if differing is not None and len(differing.paths) <= _MOST_DIFFERING:
+                cache.differing = differing
+            self._keeping = threading.Thread(target=self._keep, args=(cache, until_ns), name="keep")
+            self._keeping.start()
+
+    def _settle(self) -> None:
+        self.keep(None)
+        if self._keeping is not None:
+            self._keeping.join()
 
     def _keep(self, cache: StatCache, until_ns: int) -> None:
         # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
-        with suppress(WorktreeError):
+        with suppress(WorktreeError, UnicodeEncodeError):
             store_stat_cache(
                 self._cache_path, self.source.root, cache, read_from_ns=self._since_ns, read_until_ns=until_ns
             )

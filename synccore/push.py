@@ -100,7 +100,9 @@ class _Item:
     def git(self) -> GitFacts | None:
         """What git says of it."""
         if self._asking is not None:
-            return self._asking.finish()
+            facts = self._asking.finish()
+            self.look.keep(self._asking.differing)
+            return facts
         return git_facts(self.look.source.root) if self.look.is_git else None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synccore.gitfacts import GitFacts
+from synccore.gitfacts import Differing, GitFacts
 from synccore.worktree import git
 from synccore.worktree.listing import NoGitProgramError, NotARepositoryError
 from synccore.worktree.selection import Lister, Selecting, absolute, refuse_without_git, work_tree_around
@@ -31,17 +31,25 @@ class AskingFacts:
     """What git says of the commit below *root*, in the making: git is at work until its caller asks for the answer.
 
     Use it as a context manager: leaving it ends what still runs. Arguments and errors as for `git_facts`; *beside* is a list in the
-    making, which says what git does not track: to find that out takes git half of its time, and need not be done twice.
+    making, which says what git does not track: to find that out takes git half of its time, and need not be done twice; *among* as for
+    `synccore.worktree.git.AskingFacts`.
     """
 
-    def __init__(self, root: Path, *, lister: Lister = Lister.AUTO, beside: Selecting | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        lister: Lister = Lister.AUTO,
+        beside: Selecting | None = None,
+        among: Differing | None = None,
+    ) -> None:
         self._root = absolute(root)
         self._lister = lister
         self._asking: git.AskingFacts | None = None
         self._is_known_by_git = work_tree_around(self._root) is not None
         if self._is_known_by_git and lister is not Lister.DULWICH:
             try:
-                self._asking = git.AskingFacts(self._root, beside.git_listing if beside is not None else None)
+                self._asking = git.AskingFacts(self._root, beside.git_listing if beside is not None else None, among)
             except NotARepositoryError:
                 self._is_known_by_git = False
             except NoGitProgramError:
@@ -53,6 +61,11 @@ class AskingFacts:
     def __exit__(self, *_: object) -> None:
         if self._asking is not None:
             self._asking.drop()
+
+    @property
+    def differing(self) -> Differing | None:
+        """What git tracks and found to differ; ``None`` if that is not known, or not yet."""
+        return self._asking.differing if self._asking is not None else None
 
     def finish(self) -> GitFacts | None:
         """Wait for the answer."""

@@ -22,6 +22,7 @@ import xxhash
 from synccore import wire
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
+from synccore.gitfacts import Differing
 from synccore.manifest import Entry
 from synccore.provenance import SnapshotId
 from synccore.snapshot import snapshot_id
@@ -33,7 +34,7 @@ from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, ROW_BYTES, facts
 
 _MAGIC = b"\x89EPLS\x04\x00\x00"
 _SIZES = struct.Struct("<QQ")
-_FIELDS = 9
+_FIELDS = 10
 _WHAT = "stat cache"
 
 # A write may bear a time stamp a little older than itself: the kernel's clock for files ticks every 1 to 10 ms, other
@@ -177,6 +178,7 @@ class StatCache:
         fingerprints: one for each, in the same order; `_NEVER` where the entry was racy.
         snapshot: the id of the tree.
         chosen: how the paths were chosen, if these are all that were and they need not be chosen anew.
+        differing: what git tracks and found to differ from a commit when these were found; ``None`` where that is not known.
         mark: of what was loaded, by which it is known again; of anything else, nothing.
     """
 
@@ -190,6 +192,7 @@ class StatCache:
         chosen: Chosen = NOTHING_CHOSEN,
         path: Path | None = None,
         mark: bytes = b"",
+        differing: Differing | None = None,
     ) -> None:
         """Put together what was found, or what is kept at *path*."""
         self.paths = paths
@@ -198,6 +201,7 @@ class StatCache:
         self.snapshot = snapshot
         self.chosen = chosen
         self.mark = mark
+        self.differing = differing
         self._path = path
         self._tree: dict[TreePath, Entry] | None = None
 
@@ -223,6 +227,7 @@ class StatCache:
             and self.fingerprints == other.fingerprints
             and self.snapshot == other.snapshot
             and self.chosen == other.chosen
+            and self.differing == other.differing
         )
 
     __hash__ = None  # type: ignore[assignment]  # it is no value to key on
@@ -310,7 +315,8 @@ def store_stat_cache(path: Path, root: Path, cache: StatCache, *, read_from_ns: 
     key, directories, executable = cache.chosen
     names = None if executable is None else sorted(executable)
     joined = ["\0".join(part).encode() for part in (cache.paths, directories)]
-    rest = wire.pack((os.fsencode(root), cache.snapshot, key, names, *cache.columns, prints.to_bytes()))
+    facts_of_git = None if cache.differing is None else (cache.differing.commit, list(cache.differing.paths))
+    rest = wire.pack((os.fsencode(root), cache.snapshot, key, names, facts_of_git, *cache.columns, prints.to_bytes()))
     body = b"".join((_SIZES.pack(*map(len, joined)), *joined, rest))
     write_atomically(path, _MAGIC + xxhash.xxh3_64_digest(body) + body)
 
@@ -350,7 +356,7 @@ def _decode(data: bytes, root: bytes, path: Path) -> StatCache:
         paths, directories = split(data[NAMES_AT:directories_at], data[directories_at:rest_at])
     except UnicodeDecodeError:
         wire.damaged(_WHAT, "has names that are not UTF-8")
-    found_root, snapshot, key, executable, *columns_part, numbers = wire.row(
+    found_root, snapshot, key, executable, differing, *columns_part, numbers = wire.row(
         wire.unpack(data[rest_at:], _WHAT), _FIELDS, _WHAT
     )
     if found_root != root:
@@ -362,4 +368,21 @@ def _decode(data: bytes, root: bytes, path: Path) -> StatCache:
     names = None if executable is None else [wire.text(name, _WHAT) for name in wire.rows(executable, _WHAT)]
     chosen = Chosen(wire.binary(key, _WHAT), directories, None if names is None else frozenset(names))
     at = SnapshotId(wire.digest(snapshot, _WHAT))
-    return StatCache(paths, columns, Fingerprints.from_bytes(prints), at, chosen=chosen, path=path, mark=mark)
+    return StatCache(
+        paths,
+        columns,
+        Fingerprints.from_bytes(prints),
+        at,
+        chosen=chosen,
+        path=path,
+        mark=mark,
+        differing=_parse_differing(differing),
+    )
+
+
+def _parse_differing(value: wire.Packed) -> Differing | None:
+    if value is None:
+        return None
+    commit, paths = wire.row(value, 2, _WHAT)
+    named = tuple(wire.text(path, _WHAT) for path in wire.rows(paths, _WHAT))
+    return Differing(None if commit is None else wire.text(commit, _WHAT), named)

@@ -1,4 +1,4 @@
-"""Git is not made to read a whole tree that was only touched, and is asked all the same if something in it has changed."""
+"""Git is not made to read a whole tree that was only touched or edited, and is asked all the same if something in it has changed."""
 
 from __future__ import annotations
 
@@ -71,3 +71,50 @@ def test_what_git_says_of_a_touched_tree_with_a_change_is_recorded(lab: Lab, tre
     (line,) = lab.laptop.push().repos
     assert line.git is not None
     assert (line.git.branch, line.git.dirty) == ("main", ("7.py",))
+
+
+def status_of(commands: list[Sequence[str]]) -> list[Sequence[str]]:
+    """Return where git was told to look, each time that it was asked what differs."""
+    return [words[words.index("--") + 1 :] for words in commands if "status" in words]
+
+
+def test_git_is_asked_about_what_may_differ_and_not_about_the_whole_tree(
+    lab: Lab, tree: Path, started: Started
+) -> None:
+    lab.laptop.push()
+    (tree / "7.py").write_text("x = 'seven'\n")
+    assert status_of(started.during(lab.laptop.push)) == [["7.py"]]
+    (tree / "8.py").write_text("x = 'eight'\n")
+    assert status_of(started.during(lab.laptop.push)) == [["7.py", "8.py"]]
+    subprocess.run(["git", "checkout", "-q", "--", "7.py", "8.py"], cwd=tree, check=True)
+    assert status_of(started.during(lab.laptop.push)) == [["7.py", "8.py"]]
+    (tree / "9.py").unlink()
+    assert status_of(started.during(lab.laptop.push)) == [["9.py"]]
+    (tree / "10.py").write_text("x = 'ten'\n")
+    (line,) = lab.laptop.push().repos
+    assert line.git is not None
+    assert line.git.dirty == ("10.py", "9.py")
+
+
+@pytest.mark.parametrize("change", ["a commit", "git's list", "many edits"])
+def test_git_is_asked_about_the_whole_tree_where_anything_may_differ(
+    lab: Lab, tree: Path, started: Started, change: str
+) -> None:
+    lab.laptop.push()
+    (tree / "7.py").write_text("x = 'seven'\n")
+    lab.laptop.push()
+    (tree / "8.py").write_text("x = 'eight'\n")
+    expected: list[Sequence[str]] = [["."]]
+    if change == "a commit":
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-q", "--allow-empty", "-m", "more"],
+            cwd=tree,
+            check=True,
+        )
+        expected = [["7.py", "8.py"], ["."]]
+    elif change == "git's list":
+        subprocess.run(["git", "add", "7.py"], cwd=tree, check=True)
+    else:
+        for number in range(100, 140):
+            (tree / f"{number}.py").write_text("x = 'many'\n")
+    assert status_of(started.during(lab.laptop.push)) == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,9 @@ deeds = st.one_of(
     st.builds(flipping_the_mode, names),
     st.builds(running_git, st.just("add"), st.just("-f"), names | directories),
     st.builds(running_git, st.just("add"), st.just("-A")),
+    st.builds(running_git, st.just("commit"), st.sampled_from(["-qmm", "-aqmm"])),
+    st.builds(running_git, st.just("checkout"), st.just("-q"), st.just("--"), names | directories),
+    st.builds(running_git, st.just("reset"), st.just("-q"), st.sampled_from(["--soft", "--mixed"]), st.just("HEAD~1")),
     st.builds(running_git, st.just("rm"), st.just("--cached"), st.just("-rfq"), names | directories),
     st.builds(running_git, st.just("update-index"), st.sampled_from(["--chmod=+x", "--chmod=-x"]), names),
     st.builds(running_git, st.just("config"), st.just("core.fileMode"), st.sampled_from(["true", "false"])),
@@ -206,6 +209,27 @@ def looked(root: Path, cache: Path, exclusion: str | None) -> View:
     for _ in take_in(root, look.scan.unread, Claims(lambda _digest: True), intake):
         raise AssertionError("nothing is packed where everything counts as stored")
     return look.finish(intake)
+
+
+@given(steps)
+@settings(max_examples=settings().max_examples * 2)
+def test_what_git_says_when_asked_about_few_files_is_what_it_says_of_all(
+    template: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[list[Deed], str | None]]
+) -> None:
+    root = copied(template, tmp_path_factory)
+    cache = root.parent / "cache"
+    for made, exclusion in steps:
+        for deed in made:
+            deed(root)
+        with ExitStack() as asked:
+            look = Look(Source("alpha", root, exclusion), cache, lambda: 2 * 10**18)
+            intake = Intake()
+            assert not list(take_in(root, look.scan.unread, Claims(lambda _digest: True), intake))
+            asking = look.ask(asked)
+            assert asking.finish() == git_facts(root)
+            look.finish(intake, asked)
+            look.keep(asking.differing)
+    shutil.rmtree(root.parent)
 
 
 @given(steps)
