@@ -172,7 +172,7 @@ class _Run:
         return outcome.effect is Effect.WRITTEN
 
     def _copy(self, source: TreePath, path: TreePath, entry: Entry) -> None:
-        data = b"" if entry.chunks else content_at_hand(self.task.root, source, entry.size_bytes)
+        data = b"" if entry.chunks else content_at_hand(self.task.root, source, entry)
         if digest_of(data) == entry.digest:
             self.done.note(path, self._writer.write(path, entry.kind, data, entry.digest))
         else:
