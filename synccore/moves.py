@@ -183,7 +183,7 @@ def _chosen(likely: _Homes, before: Tree, after: Tree, paths: Sequence[TreePath]
     chosen: dict[str, Move] = {}
     groups: dict[tuple[str, str], _Homes] = {}
     for homes, count in likely.items():
-        groups.setdefault(_heads(*homes), {})[homes] = count
+        groups.setdefault(heads(*homes), {})[homes] = count
     while groups:
         below: dict[tuple[str, str], _Homes] = {}
         for (old, new), members in sorted(groups.items(), key=lambda group: (-sum(group[1].values()), group[0])):
@@ -204,7 +204,7 @@ def _chosen(likely: _Homes, before: Tree, after: Tree, paths: Sequence[TreePath]
     return list(chosen.values())
 
 
-def _heads(old: str, new: str) -> tuple[str, str]:
+def heads(old: str, new: str) -> tuple[str, str]:
     """Return the topmost directories by whose move *new* comes of *old*."""
     olds, news = old.split("/"), new.split("/")
     while len(olds) > 1 and len(news) > 1 and olds[-1] == news[-1]:
