@@ -108,40 +108,54 @@ def listing(difference: Difference, trees: Callable[[], tuple[Tree, Tree]]) -> L
     before, after = trees()
     paths = sorted(before)
     moves = _chosen(likely, before, after, paths)
-    worded = listing_by(moves, difference, before, after)
+    worded = listing_by(moves, difference, before, after, paths=paths)
     saved = plain.size - worded.size
     pays = saved >= 2 * _FEWEST and (saved >= 2 * _MANY or saved >= 2 * _SMALLEST_SHARE * len(paths))
     return worded if pays else plain
 
 
-def listing_by(moves: Iterable[Move], difference: Difference, before: Tree, after: Tree) -> Listing:
-    """Say the *difference* between two trees by *moves*, none of which is below another; such as move nothing are left out."""
-    removed, changed, was = dict(difference.removed), dict(difference.changed), dict(difference.was)
-    paths, ordered = sorted(before), sorted(moves)
-    leaving = {path: (move, move.new + path[len(move.old) :]) for move in ordered for path in _below(paths, move.old)}
-    there, landed = _by_text(after), set[str]()
-    moving: set[Move] = set()
-    for path, (move, place) in leaving.items():
-        entry, wanted = before[path], there.get(place)
-        is_taken = place in landed or (place in before and place not in leaving)
-        if wanted is None or is_taken:
-            removed[path] = known_of(entry)
-            continue
-        landed.add(place)
-        moving.add(move)
-        removed.pop(path, None)
-        if _is_same(entry, wanted):
-            changed.pop(cast("TreePath", place), None)
-            was.pop(cast("TreePath", place), None)
-        else:
-            changed[TreePath(place)] = wanted
-    for path in leaving:
-        if path in after and path not in landed:
-            changed[path] = after[path]
-        if path in changed:
-            was[path] = known_of(before[path])
+def listing_by(
+    moves: Iterable[Move], difference: Difference, before: Tree, after: Tree, *, paths: Sequence[TreePath] | None = None
+) -> Listing:
+    """Say the *difference* between two trees by *moves*, none of which is below another; such as move nothing are left out.
+
+    Args:
+        moves: what is said to have moved.
+        difference: what differs.
+        before: the first tree.
+        after: the second tree.
+        paths: those of the first tree in order, if they are at hand.
+    """
+    ordered, in_order = sorted(moves), sorted(before) if paths is None else paths
+    parts = [(move, _below(in_order, move.old)) for move in ordered]
+    leaving = {path for _, part in parts for path in part}
+    there, landed, moved = _by_text(after), set[str](), set[TreePath]()
+    left: list[TreePath] = []
+    edited: list[str] = []
+    moving: list[Move] = []
+    for move, part in parts:
+        start, count = len(move.old), len(moved)
+        for path in part:
+            place = move.new + path[start:]
+            wanted = there.get(place)
+            if wanted is None or place in landed or (place in before and place not in leaving):
+                left.append(path)
+                continue
+            landed.add(place)
+            moved.add(path)
+            if not _is_same(before[path], wanted):
+                edited.append(place)
+        if len(moved) > count:
+            moving.append(move)
     if len(moving) < len(ordered):
-        return listing_by(moving, difference, before, after)
+        return listing_by(moving, difference, before, after, paths=in_order)
+    removed = {path: known for path, known in difference.removed.items() if path not in moved}
+    removed.update((path, known_of(before[path])) for path in left)
+    changed = {path: entry for path, entry in difference.changed.items() if path not in landed}
+    changed.update((TreePath(place), there[place]) for place in edited)
+    changed.update((path, after[path]) for path in leaving if path in after and path not in landed)
+    was = {path: known for path, known in difference.was.items() if path in changed}
+    was.update((path, known_of(before[path])) for path in changed if path in leaving)
     return Listing(removed, changed, was, tuple(ordered))
 
 
@@ -165,17 +179,33 @@ def _likely(difference: Difference) -> _Homes:
     removed, changed, was = difference
     if min(len(removed) + len(was), len(changed)) < _FEWEST:
         return {}
-    homes: dict[tuple[Digest, str], list[str]] = {}
+    homes: dict[Digest, str] = {}
+    more: dict[Digest, list[str]] = {}
     for path, (_, digest) in chain(removed.items(), was.items()):
-        parent, _, name = path.rpartition("/")
-        homes.setdefault((digest, name), []).append(parent)
-    found: Counter[tuple[str, str]] = Counter()
-    for path, entry in changed.items():
-        parent, _, name = path.rpartition("/")
-        olds = homes.get((entry[2], name), ())
-        if len(olds) <= _MOST_HOMES:
-            found.update([(old, parent) for old in olds if old and parent and old != parent])
+        first = homes.setdefault(digest, path)
+        if first is not path:
+            more.setdefault(digest, [first]).append(path)
+    pairs: list[tuple[str, str]] = [
+        (homes[digest], path) for path, (_, _, digest, _) in changed.items() if digest in homes and digest not in more
+    ]
+    pairs += _pairs_of_many(more, changed) if more else []
+    parts = [(old.rpartition("/"), new.rpartition("/")) for old, new in pairs]
+    found = Counter([(old, new) for (old, _, name), (new, _, same) in parts if name == same and old and new])
     return found if found.total() >= _FEWEST else {}
+
+
+def _pairs_of_many(homes: Mapping[Digest, list[str]], changed: Tree) -> list[tuple[str, str]]:
+    """Return, for what has come of contents that stood in several places, those of them that had the same name, if they are few."""
+    named: dict[tuple[Digest, str], list[str]] = {}
+    for digest, paths in homes.items():
+        for path in paths:
+            named.setdefault((digest, path.rpartition("/")[2]), []).append(path)
+    pairs: list[tuple[str, str]] = []
+    for path, entry in changed.items():
+        if entry.digest in homes:
+            olds = named.get((entry.digest, path.name), ())
+            pairs += [(old, path) for old in olds] if len(olds) <= _MOST_HOMES else []
+    return pairs
 
 
 def _chosen(likely: _Homes, before: Tree, after: Tree, paths: Sequence[TreePath]) -> list[Move]:
@@ -215,11 +245,10 @@ def heads(old: str, new: str) -> tuple[str, str]:
 
 def _gain(old: str, new: str, there: Sequence[TreePath], before: Tree, after: Tree) -> int:
     """Return how many files of *there*, which lie below *old*, need not be listed if it moves; those that stay have to be."""
-    places, start, gain = _by_text(after), len(old), 0
-    for path in there:
-        entry, place, here = before[path], places.get(new + path[start:]), after.get(path)
-        if place is not None and _is_same(entry, place):
-            gain += 1
-        elif here is not None and _is_same(entry, here):
-            gain -= 1
-    return gain
+    start = len(old)
+    entries, here = [before[path] for path in there], [after.get(path) for path in there]
+    places = map(_by_text(after).get, [new + path[start:] for path in there])
+    return sum(
+        1 if place is not None and _is_same(entry, place) else -1 if kept is not None and _is_same(entry, kept) else 0
+        for entry, place, kept in zip(entries, places, here, strict=True)
+    )
