@@ -9,11 +9,12 @@ compared with its digest.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import xxhash
 
@@ -22,23 +23,28 @@ from synccore.bundle import open_block, take_chunk
 from synccore.digest import Digest, digest_of
 from synccore.errors import IntegrityError, SyncError
 from synccore.head import RepoHead
-from synccore.journal import Change, Known
+from synccore.journal import Change, Known, known_of
 from synccore.manifest import Chunk, Entry, FileKind
+from synccore.moves import heads
 from synccore.places import Block, InlineBlock, Place, StoredBlock
 from synccore.plan import Plan, moved_from
 from synccore.progress import Progress, ProgressListener
 from synccore.pullreport import Saved
 from synccore.repository import ObjectReader
-from synccore.treepath import TreePath
+from synccore.treepath import TreePath, directories_above
 from synccore.worktree.at_hand import chunks_at_hand, content_at_hand, open_at_hand
 from synccore.worktree.large_file import LargeFile
 from synccore.worktree.machine import MachineMemory
 from synccore.worktree.outcome import Effect, Outcome
-from synccore.worktree.rescue import RescueFolder
+from synccore.worktree.rescue import Rescued, RescueFolder
 from synccore.worktree.staging import new_staging, put_in_place, sweep_staging
 from synccore.worktree.tree_writer import TreeWriter
 
 _EMPTY = digest_of(b"")
+_WRITTEN, _REMOVED = Outcome(Effect.WRITTEN), Outcome(Effect.REMOVED)
+
+# So few files are moved one by one in less time than it takes to look at the directories.
+_FEWEST_MOVED = 4
 
 
 class Task(NamedTuple):
@@ -80,7 +86,11 @@ class Done:
         elif outcome.effect is Effect.REMOVED:
             self.removed.append(path)
         if outcome.rescued:
-            self.saved += [Saved(path=f"{item.repo}/{item.path}", saved_as=item.saved_as) for item in outcome.rescued]
+            self.note_saved(outcome.rescued)
+
+    def note_saved(self, rescued: Iterable[Rescued]) -> None:
+        """Add what had to be saved."""
+        self.saved += [Saved(path=f"{item.repo}/{item.path}", saved_as=item.saved_as) for item in rescued]
 
 
 class _Want(NamedTuple):
@@ -156,15 +166,37 @@ class _Run:
         self.has_begun = True
         # Before anything is removed, this among it. A source of several gives its name to the last.
         last = {source: path for path, source in self._moved.items()}
+        gone = self._move_directories()
+        there = set(gone.values())
         for path, source in self._moved.items():
             entry = self.task.plan.writes[path]
-            if last[source] != path or not self._move(source, path, entry):
-                self._copy(source, path, entry)
+            if path in there:
+                self.done.note(path, _WRITTEN)
+            elif source in gone or last[source] != path or not self._move(source, path, entry):
+                self._copy(gone.get(source, source), path, entry)
         for path in self.task.plan.removes:
-            self.done.note(path, self._writer.remove(path))
+            self.done.note(path, _REMOVED if path in gone else self._writer.remove(path))
         for path, entry in self.task.plan.writes.items():
             if not entry.size_bytes:
-                self.done.note(path, self._writer.write(path, entry.kind, b"", _EMPTY))
+                there_already = path in there
+                self.done.note(path, _WRITTEN if there_already else self._writer.write(path, entry.kind, b"", _EMPTY))
+
+    def _move_directories(self) -> dict[TreePath, TreePath]:
+        """Move what can be moved by whole directories; return where each of the files has gone."""
+        plan = self.task.plan
+        above = directories_above(plan.removes)
+
+        def expected(old: str, new: str) -> Entry | None:
+            entry = plan.writes.get(cast("TreePath", new))
+            is_ours = entry is not None and old in plan.removes and known_of(entry) in plan.ours[cast("TreePath", old)]
+            return entry if is_ours else None
+
+        gone: dict[TreePath, TreePath] = {}
+        for old, new in _moved_directories(self._moved):
+            files, saved = self._writer.move_directory(old, new, expected, above.__contains__)
+            gone.update(files)
+            self.done.note_saved(saved)
+        return gone
 
     def _move(self, source: TreePath, path: TreePath, entry: Entry) -> bool:
         outcome = self._writer.move(source, path, entry.kind, entry.digest)
@@ -172,7 +204,7 @@ class _Run:
         return outcome.effect is Effect.WRITTEN
 
     def _copy(self, source: TreePath, path: TreePath, entry: Entry) -> None:
-        data = b"" if entry.chunks else content_at_hand(self.task.root, source, entry.size_bytes)
+        data = b"" if entry.chunks else content_at_hand(self.task.root, source, entry)
         if digest_of(data) == entry.digest:
             self.done.note(path, self._writer.write(path, entry.kind, data, entry.digest))
         else:
@@ -226,6 +258,21 @@ class _Run:
         if not missing:
             del self._large[want.path]
             self.done.note(want.path, file.finish(want.entry.digest))
+
+
+def _moved_directories(moved: Mapping[TreePath, TreePath]) -> list[tuple[str, str]]:
+    """Return the topmost directories that files which have *moved* under their names were in, and where they are now.
+
+    What is below another comes before it: when it has gone, perhaps all of that may.
+    """
+    homes = Counter(
+        (source.parent, path.parent) for path, source in moved.items() if source.name == path.name and source != path
+    )
+    found: Counter[tuple[str, str]] = Counter()
+    for (old, new), count in homes.items():
+        if old and new:
+            found[heads(old, new)] += count
+    return sorted([pair for pair, count in found.items() if count >= _FEWEST_MOVED], reverse=True)
 
 
 def carry_out(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from synccore import wire
 from synccore.backends.base import Found, Reader, Unchanged
 from synccore.carryout import Done, Task, carry_out, parse_begun
 from synccore.digest import Digest
@@ -19,12 +20,12 @@ from synccore.journal import Change, Delta, decode_delta
 from synccore.keys import head_key
 from synccore.manifest import Manifest, decode_checked_before, refuse_file_above_file
 from synccore.places import ObjectRef, Place
-from synccore.plan import plan_from_deltas, plan_from_trees
+from synccore.plan import Plan, plan_from_deltas, plan_from_trees
 from synccore.progress import ProgressListener
 from synccore.provenance import SnapshotId
 from synccore.pullreport import PullOutcome, PullReport, RepoPull, unchanged
 from synccore.repository import ObjectReader, StoredManifest
-from synccore.trees import EMPTY_TREE, chain, changes_above, follow
+from synccore.trees import EMPTY_TREE, chain, changes_above, deltas_above, follow
 from synccore.worktree.aftermath import boot_id, unsettled
 from synccore.worktree.lock import TreeLock
 from synccore.worktree.machine import MachineMemory, State, TreeState
@@ -143,7 +144,7 @@ def _tasks(home: Path, head: Head, state: State, memory: MachineMemory, objects:
         or repo in unfinished
         or not (home / repo).is_dir()
     }
-    here = _Here(home, head, state, memory)
+    here = _Here(home, head, state, memory, objects)
     planned = {repo: _task_by_deltas(repo, at, here) for repo, at in moved.items()}
     listed = [at.manifest for repo, at in moved.items() if planned[repo] is None and at.manifest is not None]
     manifests = {stored.ref: stored for stored in objects.load_manifests(listed)}
@@ -157,6 +158,7 @@ class _Here(NamedTuple):
     head: Head
     state: State
     memory: MachineMemory
+    objects: ObjectReader
 
 
 def _task_by_deltas(repo: str, at: RepoHead, here: _Here) -> Task | None:
@@ -172,33 +174,73 @@ def _task_by_deltas(repo: str, at: RepoHead, here: _Here) -> Task | None:
     deltas = [decode_delta(change, f"a record of {repo} in the head") for change in changes]
     if any(delta.manifest is not None for delta in deltas):
         return None
-    plan = plan_from_deltas(deltas)
-    # Of what the deltas do not name nothing is known here: if a file of that is to be a directory, it is saved as an edit is.
-    refuse_file_above_file(plan.writes, f"what the records say of {repo} in the head")
+    plan = _plan_along(deltas, repo, tree, here)
+    if plan is None:
+        return None
     return Task(
         repo=repo,
         root=root,
         target=at,
         plan=plan,
-        places=_places(deltas),
+        places=_LatePlaces(deltas, lambda: _target(repo, at, here.head, _listing(at, here.objects)).places, what=repo),
         is_fresh=False,
         manifest=None,
         changes=changes,
     )
 
 
-def _places(deltas: Iterable[Delta]) -> dict[Digest, Place]:
-    return {digest: place for delta in deltas for digest, place in delta.places.items()}
+def _plan_along(deltas: list[Delta], repo: str, tree: TreeState, here: _Here) -> Plan | None:
+    """Plan along *deltas* from the state *tree*; ``None`` if what they move is not known here."""
+    what = f"what the records say of {repo} in the head"
+    if not any(delta.moves for delta in deltas):
+        plan = plan_from_deltas(deltas)
+        # Of what the deltas do not name nothing is known here: if a file of that is to be a directory, it is saved as an edit is.
+        refuse_file_above_file(plan.writes, what)
+        return plan
+    base = _base(repo, tree, here.memory)
+    if base.snapshot != tree.snapshot:
+        return None
+    return plan_from_trees(base.tree, follow(base, deltas, here.head.repos[repo].snapshot, what).tree)
+
+
+class _LatePlaces(dict[Digest, Place]):
+    """Where the chunks are that *deltas* bring; where those of files that only move are is found out when one is to be fetched all the same.
+
+    That is when somebody has edited one of them. What was kept here of the listing may name what has been pruned since.
+    """
+
+    def __init__(self, deltas: Iterable[Delta], load: Callable[[], dict[Digest, Place]], *, what: str) -> None:
+        super().__init__()
+        for delta in deltas:
+            self.update(delta.places)
+        self._load = load
+        self._what = what
+
+    def __missing__(self, digest: Digest) -> Place:
+        self.update(self._load())
+        place = self.get(digest)
+        if place is None:
+            wire.damaged(f"repository {self._what} in the head", f"does not say where the chunk {digest.hex()} is")
+        return place
+
+
+def _listing(at: RepoHead, objects: ObjectReader) -> StoredManifest | None:
+    """Load the listing that the tree of *at* starts from; ``None`` for the empty tree."""
+    return next(iter(objects.load_manifests([] if at.manifest is None else [at.manifest])), None)
+
+
+def _target(repo: str, at: RepoHead, head: Head, stored: StoredManifest | None) -> Manifest:
+    """Return the tree that *head* names for *repo*, which starts from the listing *stored*, ``None`` being the empty one."""
+    deltas = deltas_above(head.records, repo, at.base)
+    start = EMPTY_TREE if stored is None else stored.manifest
+    return follow(start, deltas, at.snapshot, f"repository {repo} in the head")
 
 
 def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectRef, StoredManifest]) -> Task:
     """Plan from the whole listing of what this machine has to that of what the head names."""
     root = here.home / repo
     stored = manifests[at.manifest] if at.manifest is not None else None
-    changes = changes_above(here.head.records, repo, at.base)
-    deltas = [decode_delta(change, f"a record of {repo} in the head") for change in changes]
-    start = EMPTY_TREE if stored is None else stored.manifest
-    target = follow(start, deltas, at.snapshot, f"repository {repo} in the head")
+    target = _target(repo, at, here.head, stored)
     is_fresh = not root.exists() or (root.is_dir() and not any(root.iterdir()))
     base = {} if is_fresh else _base(repo, here.state.trees.get(repo), here.memory).tree
     begun = {} if is_fresh else parse_begun(here.memory.begun(repo))
@@ -216,7 +258,7 @@ def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectR
         places=target.places,
         is_fresh=is_fresh,
         manifest=b"" if stored is None else stored.data,
-        changes=changes,
+        changes=changes_above(here.head.records, repo, at.base),
     )
 
 

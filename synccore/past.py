@@ -14,9 +14,10 @@ from typing import NamedTuple
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError
 from synccore.head import Head
-from synccore.journal import Change, JournalObject, Record, Start, decode_delta
+from synccore.journal import Change, Delta, JournalObject, Record, Start, decode_delta
 from synccore.keys import journal_key
 from synccore.manifest import Entry, Manifest, Tree
+from synccore.moves import advance
 from synccore.places import ObjectRef, Place
 from synccore.provenance import SnapshotId
 from synccore.snapshot import snapshot_id
@@ -319,12 +320,19 @@ class Walk:
                 self._become(listed)
             return delta.manifest, {} if listed is None else listed.tree
         if self._tree is not None:
-            for path in delta.removed:
-                self._tree.pop(path, None)
-            self._tree.update(delta.changed)
-            self._compare(what, snapshot_id(self._tree), change.after)
+            self._advance(delta, what, change.after)
         self._places.update(delta.places)
         return None, delta.changed
+
+    def _advance(self, delta: Delta, what: str, after: SnapshotId) -> None:
+        assert self._tree is not None  # noqa: S101 - the caller has asked
+        try:
+            advance(self._tree, delta, f"{what}, repository {self._line.repo},")
+        except IntegrityError as error:
+            self._errors.append(error)
+            self._tree = None
+            return
+        self._compare(what, snapshot_id(self._tree), after)
 
     def _loaded(self, ref: ObjectRef | None) -> Manifest | None:
         if ref is None:

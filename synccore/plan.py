@@ -93,7 +93,7 @@ def plan_from_trees(base: Tree, target: Tree, *, begun: Mapping[TreePath, Collec
 def plan_from_deltas(deltas: Iterable[Delta]) -> Plan:
     """Plan the way along *deltas*, oldest first, which lead from what we last finished writing here to the target.
 
-    Only paths that the deltas touch are considered, whatever the size of the tree.
+    None of them may move a directory: what that means only a whole tree tells. Only paths that the deltas touch are considered, whatever the size of the tree.
     """
     writes: dict[TreePath, Entry] = {}
     removes: dict[TreePath, None] = {}
@@ -121,21 +121,21 @@ def moved_from(plan: Plan) -> dict[TreePath, TreePath]:
     Each has a source of its own as long as there are enough of its content, in path order; after that they share the last one.
 
     A path that cannot be written while what is to be removed still stands, because one is a directory of the other, is none of
-    them; nor are links.
+    them.
     """
-    sources: dict[Digest, list[TreePath]] = {}
+    files: dict[Digest, list[TreePath]] = {}
+    links: dict[Digest, list[TreePath]] = {}
     for path in reversed(plan.removes):
-        for known in plan.ours[path]:
-            if known.kind is not FileKind.SYMLINK:
-                sources.setdefault(known.digest, []).append(path)
-    if not sources:
+        for kind, digest in plan.ours[path]:
+            (links if kind is FileKind.SYMLINK else files).setdefault(digest, []).append(path)
+    if not files and not links:
         return {}
     above = directories_above(plan.removes)
     is_blocked: dict[str, bool] = {}
     found = {}
     for path, entry in plan.writes.items():
-        left = sources.get(entry.digest)
-        if left is None or not entry.size_bytes or entry.kind is FileKind.SYMLINK or path in above:
+        left = (links if entry.kind is FileKind.SYMLINK else files).get(entry.digest)
+        if left is None or not entry.size_bytes or path in above:
             continue
         parent = path.parent
         blocked = is_blocked.get(parent)
@@ -144,13 +144,3 @@ def moved_from(plan: Plan) -> dict[TreePath, TreePath]:
         if not blocked:
             found[path] = left.pop() if len(left) > 1 else left[0]
     return found
-
-
-def overlay(tree: Tree, deltas: Iterable[Delta]) -> dict[TreePath, Entry]:
-    """Return the tree that *deltas*, oldest first, make of *tree*."""
-    after = dict(tree)
-    for delta in deltas:
-        for path in delta.removed:
-            after.pop(path, None)
-        after.update(delta.changed)
-    return after

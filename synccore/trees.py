@@ -5,16 +5,17 @@ Invariant: a tree that comes from here can stand on a disk and has the snapshot 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from synccore.errors import ErrorKind, IntegrityError
 from synccore.head import Head
 from synccore.journal import Change, Delta, Record, decode_delta
-from synccore.manifest import Manifest, refuse_file_above_file
+from synccore.manifest import Entry, Manifest, Tree, refuse_file_above_file
+from synccore.moves import advance
 from synccore.places import ObjectRef
-from synccore.plan import overlay
 from synccore.provenance import SnapshotId
 from synccore.snapshot import snapshot_id
+from synccore.treepath import TreePath
 
 EMPTY_TREE = Manifest(snapshot_id({}), {}, {})
 
@@ -45,12 +46,13 @@ def follow(start: Manifest, deltas: list[Delta], expected: SnapshotId, what: str
     """Return what *deltas*, oldest first, make of the tree *start*.
 
     Raises:
-        IntegrityError: the result does not have the snapshot id *expected*, or has a file that is a directory as well.
+        IntegrityError: the result does not have the snapshot id *expected*, or has a file that is a directory as well, or the deltas are
+            none of this tree.
     """
     if not deltas:
         tree, places = start.tree, start.places
     else:
-        tree, places = overlay(start.tree, deltas), dict(start.places)
+        tree, places = overlay(start.tree, deltas, what), dict(start.places)
         for delta in deltas:
             places.update(delta.places)
         # The listing and each delta were checked by themselves; together they may still say that a file is a directory.
@@ -61,6 +63,14 @@ def follow(start: Manifest, deltas: list[Delta], expected: SnapshotId, what: str
             ErrorKind.DAMAGED_OBJECT, f"{what} comes to snapshot {found.hex()}, expected {expected.hex()}", object=what
         )
     return Manifest(expected, tree, places)
+
+
+def overlay(tree: Tree, deltas: Iterable[Delta], what: str) -> dict[TreePath, Entry]:
+    """Return the tree that *deltas*, oldest first, make of *tree*; errors as `synccore.moves.advance`."""
+    after = dict(tree)
+    for delta in deltas:
+        advance(after, delta, what)
+    return after
 
 
 def chain(records: tuple[Record, ...], repo: str, before: SnapshotId, after: SnapshotId) -> list[Change] | None:

@@ -66,7 +66,7 @@ def delta_rows(items: Sequence[Item], removed: Sequence[Item] = ()) -> Rows:
     places = place_rows(items, [], 0, 0, block)
     counts = [len(items), 0, len(removed), len(items), sum(len(item.content) for item in items)]
     gone = [[item.path, item.kind, sha(item.content)] for item in removed]
-    return [None, counts, None, gone, tree_rows(items), [None] * len(items), places, block if places[2] else b""]
+    return [None, counts, None, gone, tree_rows(items), [None] * len(items), places, block if places[2] else b"", []]
 
 
 def change_rows(repo: str, before: bytes | None, after: bytes | None, delta: Rows) -> Rows:

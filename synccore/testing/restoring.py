@@ -134,6 +134,15 @@ def _overlaid(listing: _Listing, deltas: list[Delta]) -> _Listing:
     for delta in deltas:
         for path in delta.removed:
             del tree[path]
+        moved = [
+            (path, new + path[len(old) :]) for old, new in delta.moves for path in tree if path.startswith(f"{old}/")
+        ]
+        taken = {place: tree[path] for path, place in moved}
+        for path, _ in moved:
+            del tree[path]
+        assert len(taken) == len(moved)
+        assert taken.keys().isdisjoint(tree)
+        tree.update((TreePath(place), entry) for place, entry in taken.items())
         tree.update(delta.changed)
         places.update(delta.places)
     return tree, places

@@ -15,7 +15,7 @@ from pathlib import Path
 from synccore.chunking import cut
 from synccore.digest import Digest, digest_of
 from synccore.errors import InvalidInputError
-from synccore.manifest import MAX_WHOLE_CHUNK_BYTES
+from synccore.manifest import MAX_WHOLE_CHUNK_BYTES, Entry, FileKind
 from synccore.treepath import TreePath
 from synccore.worktree.directory_chain import OPEN_DIRECTORY, OPEN_TO_READ, DirectoryChain
 
@@ -43,11 +43,14 @@ def chunks_at_hand(root: Path, path: TreePath, wanted: Collection[Digest]) -> di
     return found
 
 
-def content_at_hand(root: Path, path: TreePath, size_bytes: int) -> bytes:
-    """Read *size_bytes* of the file *path* below *root*, or what can be had of it: perhaps nothing."""
+def content_at_hand(root: Path, path: TreePath, wanted: Entry) -> bytes:
+    """Read the file or link *path* below *root*, which may be as it is *wanted*, or what can be had of it: perhaps nothing."""
     try:
+        if wanted.kind is FileKind.SYMLINK:
+            with _chain_at_hand(root) as chain:
+                return os.readlink(path.name.encode(), dir_fd=chain.go_to(path.parent).handle)
         with open_at_hand(root, path) as handle:
-            return os.read(handle, size_bytes) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
+            return os.read(handle, wanted.size_bytes) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
     except (OSError, InvalidInputError):
         return b""
 
@@ -59,12 +62,18 @@ def open_at_hand(root: Path, path: TreePath) -> Iterator[int]:
     Raises:
         OSError: it is not there, or not reached through real directories.
     """
-    chain = DirectoryChain(os.open(root, OPEN_DIRECTORY))
-    try:
+    with _chain_at_hand(root) as chain:
         handle = os.open(path.name.encode(), OPEN_TO_READ, dir_fd=chain.go_to(path.parent).handle)
-    finally:
-        chain.close()
     try:
         yield handle
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _chain_at_hand(root: Path) -> Iterator[DirectoryChain]:
+    chain = DirectoryChain(os.open(root, OPEN_DIRECTORY))
+    try:
+        yield chain
+    finally:
+        chain.close()

@@ -36,6 +36,7 @@ from synccore.worktree.disk_error import worktree_error
 from synccore.worktree.hollow import remove_if_emptied, remove_if_hollow
 from synccore.worktree.large_file import LargeFile
 from synccore.worktree.moving import MovingFiles
+from synccore.worktree.moving_directories import Expected, Moved, MovingDirectories
 from synccore.worktree.occupant import Occupant, is_still, look
 from synccore.worktree.outcome import Effect, Outcome
 from synccore.worktree.placing import (
@@ -169,6 +170,46 @@ class TreeWriter:
             except OSError as error:
                 raise worktree_error(error, self._root / path, "write") from error
             finally:
+                self._saved.clear()
+
+    def move_directory(
+        self, old: str, new: str, expected: Expected, is_on_the_way: Callable[[str], bool]
+    ) -> tuple[list[Moved], list[Rescued]]:
+        """Give the directory *old* the name *new*, or such as are below it names below that, where nothing else is in them.
+
+        Args:
+            old: what is in it is to be removed.
+            new: what is in it is to be written.
+            expected: says what must be at an old path, as something of ours, for it to get a new one.
+            is_on_the_way: tells of a directory whether anything that may move is below it.
+
+        Returns:
+            The files that have moved, and what had to be saved on the way.
+
+        Raises:
+            WorktreeError: the disk refused to make a directory.
+        """
+        with self._lock:
+            files: list[Moved] = []
+            moving = MovingDirectories(self._chain.root, expected, is_on_the_way)
+            try:
+                waiting = moving.ready(old, new)
+                while waiting:
+                    ready = waiting.pop()
+                    parent, _, name = ready.new.rpartition("/")
+                    done = moving.move(ready, self._enter(parent).handle, name.encode())
+                    if done != [ready]:
+                        waiting += done
+                        continue
+                    files += ready.files()
+                    above = self._find(ready.old.rpartition("/")[0])
+                    if above is not None:
+                        above.may_be_empty = True
+                return files, list(self._saved)
+            except OSError as error:
+                raise worktree_error(error, self._root / new, "write") from error
+            finally:
+                moving.close()
                 self._saved.clear()
 
     def begin(self, path: TreePath, kind: FileKind, size_bytes: int) -> LargeFile:

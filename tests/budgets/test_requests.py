@@ -93,6 +93,20 @@ def test_adding_deleting_and_renaming_are_everyday_edits(lab: Lab) -> None:
     assert_carried(lab.laptop, lab.machine, "alpha")
 
 
+def test_a_directory_that_is_renamed_is_one_request_and_a_small_body_at_any_size(lab: Lab) -> None:
+    files: NodeTree = {f"src/p{number % 40}/{number}.py": noise(40, number) for number in range(2000)}
+    lab.laptop.lay(alpha={"README": b"1", **files})
+    lab.laptop.push()
+    lab.machine.pull()
+    for old, new in (("src", "lib"), ("lib/p0", "lib/other")):
+        (lab.laptop.code / "alpha" / old).rename(lab.laptop.code / "alpha" / new)
+        assert lab.counted(lab.laptop.push) == {"conditional_put": 1}
+        assert lab.backend.bytes_written <= 2048
+        assert lab.counted(lab.machine.pull) == {"conditional_get": 1}
+        assert lab.backend.bytes_read <= 2048
+        assert_carried(lab.laptop, lab.machine, "alpha")
+
+
 def test_a_day_of_edits_stays_small_at_every_moment_of_the_journals_life(lab: Lab) -> None:
     lab.laptop.lay(**REPOS)
     lab.laptop.push()

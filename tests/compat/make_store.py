@@ -49,6 +49,11 @@ def history() -> list[dict[str, NodeTree]]:
         if number >= 67:
             del alpha["empty"]
             alpha["empty/now"] = executable(b"a directory")
+        if number >= 60:
+            # In the last but one it is renamed, and one file of it edited.
+            name = "directory" if number < 68 else "renamed/directory"
+            alpha |= {f"{name}/{file}": b"file %d\n" % file for file in range(12)}
+            alpha[f"{name}/3"] = b"file 3, %d\n" % (number // 68)
         steps.append({"alpha": alpha, "beta": nodes({f"{number // 35}": "beta\n", "same": "# Alpha\n"})})
     return steps
 

@@ -44,7 +44,7 @@ def test_the_data_is_what_was_released(version: Path) -> None:
             f"{path.relative_to(version).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
         )
     assert {version.name: hasher.hexdigest()} == {
-        "version-1": "3b5bf32f778fc4e16a3c705c742e326ca34e4115bc58622f6c110f40de16a091"
+        "version-1": "a51e19387f8081c8eceab5d7e9bf1c7b6a9bcc626b6d33691e1aa74543d71219"
     }
 
 

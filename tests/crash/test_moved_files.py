@@ -107,8 +107,11 @@ def test_whatever_moves_wherever_arrives(lab: Lab, before: dict[str, object], af
     assert lab.machine.rescued() == []
 
 
-def test_a_move_that_is_killed_anywhere_is_completed_by_the_next_download(world: World) -> None:
-    some = {name: data for name, data in FILES.items() if name in {"1.py", "2.py", "3.py"}}
+@pytest.mark.parametrize(
+    "names", [["1.py", "2.py", "3.py"], ["1.py", "p/2.py", "p/3.py", "p/4.py"]], ids=["files", "directory"]
+)
+def test_a_move_that_is_killed_anywhere_is_completed_by_the_next_download(world: World, names: list[str]) -> None:
+    some = {name: FILES[name.rpartition("/")[2]] for name in names}
     before, after = ({"alpha": nodes({f"{at}/{name}": data for name, data in some.items()})} for at in ("old", "new"))
     world.upload(before)
     world.machine.pull()

@@ -122,8 +122,8 @@ class Victim:
         return read(self.machine.home / "alpha"), read(self.outside), self.machine.rescued()
 
 
-# removed, tree, was, places, inline
-EMPTY: Rows = [[], [[], b"", [], b"", []], [], [[], [], []], b""]
+# removed, tree, was, places, inline, moves
+EMPTY: Rows = [[], [[], b"", [], b"", []], [], [[], [], []], b"", []]
 
 
 @pytest.fixture
@@ -369,6 +369,10 @@ SPOILT_DELTAS: dict[str, Callable[[Rows], object]] = {
     "bytes beside the blocks": lambda delta: set_at(7)(delta[7] + b"more")(delta),
     "counts that are texts": set_at(1)(["1"] * 5),
     "git that is a text": set_at(0)("main"),
+    "moves without an end": set_at(8)([["kept"]]),
+    "a move to where it is": set_at(8)([["d", "d"]]),
+    "a move and one below it": set_at(8)([["d", "e"], ["d/d", "f"]]),
+    "a move beside a manifest": lambda delta: (set_at(2)([bytes(32), 1])(delta), set_at(8)([["d", "e"]])(delta)),
     "more dirty paths than are kept": set_at(0)([None, None, None, ["a"] * 101, 101]),
     "one more column": lambda delta: delta.append(None),
 }
@@ -380,6 +384,58 @@ def test_a_delta_that_contradicts_itself_is_refused(victim: Victim, name: str) -
     SPOILT_DELTAS[name](delta)
     victim.uploads(delta, after=sha(b"after"))
     victim.assert_refused(naming="a record of alpha in the head")
+
+
+MOVED = [Item("d/a", b"a"), Item("d/b/c", b"c"), Item("e/a", b"e"), Item("f", b"f")]
+
+SENSELESS_MOVES = {
+    "of nothing": [["no", "new"]],
+    "of a file": [["f", "new"]],
+    "to what is taken": [["d", "e"]],
+    "to one path": [["d", "n"], ["e", "n"]],
+    "below a file": [["d", "f/d"]],
+    "to a file": [["d/b", "f"]],
+    "to what is too long": [["d", "/".join(["d" * 200] * 20) + "/" + "d" * 75]],
+    "a thousand of them": [[f"d{number:04}", f"n{number}"] for number in range(1000)],
+}
+
+
+@pytest.mark.parametrize("name", SENSELESS_MOVES)
+def test_moves_that_are_none_of_the_tree_are_refused(victim: Victim, name: str) -> None:
+    with_more = snapshot_of_items([*MOVED, *FIRST])
+    records = [victim.first, record_rows(2, change_rows("alpha", FIRST_ID, with_more, delta_rows(MOVED)))]
+    row = repo_rows("alpha", with_more, victim.manifest, 1)
+    victim.store.put_head(head_rows(2, [row], records))
+    victim.machine.pull()
+    delta = delta_rows([])
+    delta[8] = SENSELESS_MOVES[name]
+    records.append(record_rows(3, change_rows("alpha", with_more, sha(b"after"), delta)))
+    victim.store.put_head(head_rows(3, [repo_rows("alpha", sha(b"after"), victim.manifest, 1)], records))
+    victim.assert_refused(naming="alpha in the head")
+
+
+@pytest.mark.parametrize("path", BAD_PATHS, ids=lambda path: ascii(path[:30]))
+def test_a_delta_that_moves_from_or_to_such_a_path_is_refused(victim: Victim, path: str) -> None:
+    for move in ([path, "new"], ["kept", path]):
+        delta = delta_rows([])
+        delta[8] = [move]
+        victim.uploads(delta, after=sha(b"after"))
+        victim.assert_refused(naming="a record of alpha in the head")
+
+
+def test_a_move_that_is_one_of_the_tree_is_taken(victim: Victim) -> None:
+    after = [Item("new/d/a", b"a"), Item("new/d/b/c", b"c"), *MOVED[2:], *FIRST]
+    delta = delta_rows([])
+    delta[8] = [["d", "new/d"]]
+    with_more = snapshot_of_items([*MOVED, *FIRST])
+    records = [
+        victim.first,
+        record_rows(2, change_rows("alpha", FIRST_ID, with_more, delta_rows(MOVED))),
+        record_rows(3, change_rows("alpha", with_more, snapshot_of_items(after), delta)),
+    ]
+    victim.store.put_head(head_rows(3, [repo_rows("alpha", snapshot_of_items(after), victim.manifest, 1)], records))
+    victim.machine.pull()
+    assert victim.machine.read("alpha").keys() == {"hers", *[item.path for item in after]}
 
 
 def test_a_delta_that_is_not_as_large_as_it_says_is_refused(victim: Victim) -> None:

@@ -357,7 +357,9 @@ def _delta_seeds() -> list[bytes]:
     with_git = delta_rows([Item("a"), Item("b/c", b"2")], [Item("old")])
     with_git[0] = [dirty.commit, dirty.branch, dirty.origin, list(dirty.dirty), dirty.dirty_count]
     with_git[5] = [[0, sha(b"before")], None]
-    return [packed(with_git), *_stored()["deltas"]]
+    moving = delta_rows([Item("new/a")], [Item("old")])
+    moving[8] = [["lib", "src/lib"], ["old", "new"]]
+    return [packed(with_git), packed(moving), *_stored()["deltas"]]
 
 
 def _begun_seeds() -> list[bytes]:

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from synccore import moves
 from synccore.backends.memory import MemoryBackend
 from synccore.delete import delete
 from synccore.errors import ConflictError, ErrorKind, NotFoundError, WorktreeError
@@ -54,6 +55,8 @@ class LabOfMany(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(prefix="lab-")
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(moves, "_FEWEST", 1)
         self.lab = Lab(Path(self.folder.name), MemoryBackend())
         self.laptops = [self.lab.laptop, self.lab.another_laptop("other-laptop")]
         self.machines = [self.lab.machine, self.lab.another_machine("other-machine")]
@@ -67,6 +70,7 @@ class LabOfMany(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         assert_sound(self.lab.inner)
+        self.patch.undo()
         self.folder.cleanup()
 
     @initialize(alpha=trees(contents), beta=trees(contents), is_slow=st.booleans())
@@ -93,6 +97,15 @@ class LabOfMany(RuleBasedStateMachine):
         kept = [item for item in before.items() if item[0] not in gone]
         new = [(path, node) for path, node in edits if node is not None]
         self.laptops[who].lay(**{repo: without_clashes([*kept, *new])})
+        self._upload(who, repo, how)
+
+    @rule(who=two, repo=repos, old=paths(), new=paths(), how=uploads)
+    def upload_a_renamed_directory(self, who: int, repo: str, old: str, new: str, how: _Upload) -> None:
+        before = read(self.laptops[who].code / repo)
+        renamed = [
+            (new + path[len(old) :] if path.startswith(f"{old}/") else path, node) for path, node in before.items()
+        ]
+        self.laptops[who].lay(**{repo: without_clashes(renamed)})
         self._upload(who, repo, how)
 
     def _upload(self, who: int, repo: str, how: _Upload) -> None:

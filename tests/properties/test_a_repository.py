@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from synccore import fold
+from synccore import fold, moves
 from synccore.backends.memory import MemoryBackend
 from synccore.bundle import open_block, take_chunk
 from synccore.delete import delete
@@ -19,14 +19,13 @@ from synccore.history import log
 from synccore.journal import decode_delta
 from synccore.manifest import Manifest, chunks_of
 from synccore.places import InlineBlock, ObjectRef, StoredBlock
-from synccore.plan import overlay
 from synccore.provenance import SnapshotId
 from synccore.repository import ObjectReader
 from synccore.testing.invariants import assert_sound
 from synccore.testing.lab import USER, Lab
 from synccore.testing.strategies import contents_around_the_boundary, small_contents, trees
 from synccore.testing.trees import NodeTree, content_of, entries, snapshot_of
-from synccore.trees import chain, tree_of
+from synccore.trees import chain, overlay, tree_of
 
 pytestmark = pytest.mark.vm
 
@@ -54,10 +53,11 @@ class RepositoryOfTrees(RuleBasedStateMachine):
         self.patch.undo()
         self.folder.cleanup()
 
-    @initialize(above=st.sampled_from((1, 3, 8)), kept=st.sampled_from((1, 2, 5)))
-    def choose_caps(self, above: int, kept: int) -> None:
+    @initialize(above=st.sampled_from((1, 3, 8)), kept=st.sampled_from((1, 2, 5)), fewest=st.sampled_from((1, 2, 8)))
+    def choose_caps(self, above: int, kept: int, fewest: int) -> None:
         self.patch.setattr(fold, "FOLD_ABOVE_RECORDS", above)
         self.patch.setattr(fold, "KEEP_RECORDS", kept)
+        self.patch.setattr(moves, "_FEWEST", fewest)
 
     @rule(wanted=st.dictionaries(st.sampled_from(REPOS), some_trees, min_size=1, max_size=2))
     def store(self, wanted: dict[str, NodeTree]) -> None:
@@ -120,7 +120,7 @@ class RepositoryOfTrees(RuleBasedStateMachine):
             changes = chain(head.records, repo, SnapshotId(before), head.repos[repo].snapshot)
             deltas = [decode_delta(change, "a record") for change in changes or ()]
             if deltas and all(delta.manifest is None for delta in deltas):
-                assert overlay(entries(tree), deltas) == now.tree
+                assert overlay(entries(tree), deltas, "it") == now.tree
 
     def _load(self, ref: ObjectRef) -> Manifest:
         return self.objects.load_manifest(ref).manifest

@@ -2,16 +2,16 @@ from hypothesis import given
 
 from synccore.diff import diff
 from synccore.journal import Counts, Delta, known_of
-from synccore.plan import overlay
 from synccore.testing.strategies import trees
 from synccore.testing.trees import NodeTree, entries, executable
+from synccore.trees import overlay
 
 
 @given(trees(), trees())
 def test_a_difference_overlaid_on_the_first_tree_gives_the_second(one: NodeTree, other: NodeTree) -> None:
     before, after = entries(one), entries(other)
     difference = diff(before, after)
-    made = overlay(before, [Delta(None, Counts(0, 0, 0, 0, 0), None, *difference, places={})])
+    made = overlay(before, [Delta(None, Counts(0, 0, 0, 0, 0), None, *difference, places={})], "it")
     assert dict(sorted(made.items())) == after
 
 

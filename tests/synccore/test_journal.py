@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from copy import deepcopy
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from synccore.journal import (
     Delta,
     JournalObject,
     Known,
+    Move,
     Record,
     Start,
     decode_delta,
@@ -48,6 +51,7 @@ GOLDEN: list[object] = [
     [[1, sha(b"was b")], None],
     [[[sha(b"bundle"), 500]], [[0, 0, len(INLINE), 3, checksum(INLINE)], [1, 8, 40, 9, 77]], [0, 0, 1, 4]],
     INLINE,
+    [["lib/old", "lib/new"], ["old", "old/er"]],
 ]
 
 DELTA = Delta(
@@ -61,6 +65,7 @@ DELTA = Delta(
         digest_of(b"bbb"): Place(InlineBlock(INLINE, 3, checksum(INLINE)), 0),
         digest_of(b"new n"): Place(StoredBlock(BUNDLE, 8, 40, 9, 77), 4),
     },
+    moves=(Move(TreePath("lib/old"), TreePath("lib/new")), Move(TreePath("old"), TreePath("old/er"))),
 )
 
 
@@ -80,7 +85,7 @@ def test_a_delta_that_another_program_has_written_is_read() -> None:
 
 
 def test_a_delta_may_refer_to_a_manifest_instead_and_know_nothing_of_git() -> None:
-    value = [None, [0, 0, 0, 9, 1234], [sha(b"m"), 99], [], [[], b"", [], b"", []], [], [[], [], []], b""]
+    value = [None, [0, 0, 0, 9, 1234], [sha(b"m"), 99], [], [[], b"", [], b"", []], [], [[], [], []], b"", []]
     delta = Delta(None, Counts(0, 0, 0, 9, 1234), ObjectRef(digest_of(b"m"), 99), {}, {}, {}, {})
     assert decode_delta(change_of(value), "it") == delta
     assert ZstdDecompressor().decompress(encode_change("alpha", None, AFTER, delta).frame) == packed(value)
@@ -94,6 +99,27 @@ def test_a_delta_between_any_two_trees_comes_back_as_it_was(before: NodeTree, af
     places = inline_places(pack_block((digest, new[digest]) for digest in sorted(wanted)))
     delta = Delta(GIT, difference.counts(files=9, size_bytes=1234), None, *difference, places=places)
     assert decode_delta(encode_change("alpha", None, AFTER, delta), "it") == delta
+
+
+@pytest.mark.parametrize(
+    ("path", "is_fine"), [("lib/old/b", True), ("old/b/c", True), ("lib/older", False), ("lib", False)]
+)
+def test_a_path_is_removed_and_changed_only_below_what_moves(path: str, is_fine: bool) -> None:  # noqa: FBT001 - a parameter by name
+    value = deepcopy(GOLDEN)
+    value[3], value[4] = [[path, 0, b"\0" * 32]], [[path, "new"], *cast("list[object]", GOLDEN[4])[1:]]
+    if path > "new":
+        value[4] = [["new", path], *cast("list[object]", GOLDEN[4])[1:]]
+    if is_fine:
+        assert decode_delta(change_of(value), "it").removed.keys() == {path}
+    else:
+        with pytest.raises(IntegrityError, match="both removed and changed"):
+            decode_delta(change_of(value), "it")
+
+
+def test_a_delta_that_refers_to_a_manifest_moves_nothing() -> None:
+    value = [None, [0, 0, 0, 9, 1], [sha(b"m"), 9], [], [[], b"", [], b"", []], [], [[], [], []], b"", [["a", "b"]]]
+    with pytest.raises(IntegrityError, match="refers to a manifest"):
+        decode_delta(change_of(value), "it")
 
 
 def test_the_list_of_dirty_paths_is_capped_and_its_count_is_not() -> None:
@@ -118,7 +144,7 @@ def changed(*steps: int, to: object) -> Callable[[], object]:
 
 MALFORMED: dict[str, Callable[[], object]] = {
     "no array": lambda: "delta",
-    "seven parts": lambda: GOLDEN[:7],
+    "eight parts": lambda: GOLDEN[:8],
     "facts of git that are four": changed(0, to=["c", "b", "o", []]),
     "a commit that is a number": changed(0, 0, to=7),
     "a branch in binary": changed(0, 1, to=b"main"),
@@ -145,6 +171,16 @@ MALFORMED: dict[str, Callable[[], object]] = {
     "a block of a bundle that is not named": changed(6, 1, 1, 0, to=2),
     "inline bytes as text": changed(7, to="inline"),
     "places too few": changed(6, 2, to=[0, 0]),
+    "moves that are none": changed(8, to=None),
+    "a move without an end": changed(8, 0, to=["lib/old"]),
+    "a move from a path that leaves": changed(8, 0, 0, to="../old"),
+    "a move to a path that leaves": changed(8, 0, 1, to="../new"),
+    "a move to the root": changed(8, 0, 1, to=""),
+    "a move to a number": changed(8, 0, 1, to=7),
+    "a move to where it is": changed(8, 0, 1, to="lib/old"),
+    "a directory moved twice": changed(8, to=[["lib/old", "a"], ["lib/old", "z"]]),
+    "moves out of order": changed(8, to=[["old", "a"], ["lib/old", "z"]]),
+    "a directory moved and one below it": changed(8, to=[["lib", "a"], ["lib-", "y"], ["lib/old/x", "z"]]),
 }
 
 

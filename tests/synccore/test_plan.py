@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from synccore.diff import diff
 from synccore.journal import Counts, Delta, Known, known_of
 from synccore.manifest import Entry, FileKind, Tree
-from synccore.plan import Plan, Verdict, judge, overlay, plan_from_deltas, plan_from_trees
+from synccore.plan import Plan, Verdict, judge, plan_from_deltas, plan_from_trees
 from synccore.testing.strategies import histories, trees
 from synccore.testing.trees import entries
 from synccore.treepath import TreePath
+from synccore.trees import overlay
 
 knowns = st.none() | st.builds(Known, st.sampled_from(FileKind), st.sampled_from([b"1" * 32, b"2" * 32]))
 entry_trees = trees().map(entries)
@@ -111,7 +112,7 @@ def test_the_way_along_deltas_is_the_way_between_trees(history: list[dict[TreePa
 
 @given(histories(max_size=5).map(lambda history: [entries(tree) for tree in history]))
 def test_deltas_overlaid_on_the_first_tree_give_the_last(history: list[dict[TreePath, Entry]]) -> None:
-    assert as_known(overlay(history[0], deltas_along(history))) == as_known(history[-1])
+    assert as_known(overlay(history[0], deltas_along(history), "it")) == as_known(history[-1])
 
 
 def test_plans_are_in_path_order() -> None:
