@@ -16,7 +16,7 @@ from synccore.diff import Difference, diff
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.head import Head
-from synccore.intake import Intake, ReadFile
+from synccore.intake import FILES_FOR_HANDS, Intake, ReadFile
 from synccore.keys import repo_name
 from synccore.manifest import Entry, FileKind, Manifest, chunks_of, digests_of
 from synccore.places import ObjectRef, Place
@@ -37,6 +37,9 @@ _LOOKED_FOR = 64
 # git has to read what has another time, as we have, and a core that it keeps busy is one that we lack: 30,000 touched files, two cores,
 # take 1.9 s of processors with it and 1.2 without. So many it reads in 30 ms.
 _MANY_TOUCHED = 1000
+
+# A line of git's own list has 72 bytes and a path.
+_LARGE_LIST_BYTES = 150 * FILES_FOR_HANDS
 
 
 class Source(NamedTuple):
@@ -61,6 +64,7 @@ class Look:
         cache_path: where its stat cache is kept.
         now_ns: a clock that is read before the first file is, and after the last.
         asked: where what git is asked about a tree that has changed is given up; ``None`` if it is not to be asked.
+        at_many: called when it is seen that there will be much to read, while git still lists it.
 
     Attributes:
         asking: what git was asked, as soon as the first change was seen: it needs 70 ms for 30,000 files, on another core.
@@ -71,7 +75,13 @@ class Look:
     """
 
     def __init__(
-        self, source: Source, cache_path: Path, now_ns: Callable[[], int], *, asked: ExitStack | None = None
+        self,
+        source: Source,
+        cache_path: Path,
+        now_ns: Callable[[], int],
+        *,
+        asked: ExitStack | None = None,
+        at_many: Callable[[], object] = lambda: None,
     ) -> None:
         self.source = source
         self.repo = repo_name(source.repo)
@@ -85,6 +95,8 @@ class Look:
         with Selecting(source.root, exclusion=source.exclusion) as selecting:
             # While git lists what there is, we look at what was there the last time, which mostly is the same.
             self.cache: StatCache = load_stat_cache(cache_path, source.root)
+            if not self.cache.paths and _has_many(source.root):
+                at_many()
             self.asking: AskingFacts | None = None
             self._selecting, self._touched = selecting, 0
             now = statuses(source.root, self.cache.paths, self.cache.fingerprints, partial(self._ask_early, asked))
@@ -151,35 +163,43 @@ class Look:
 
     def _merged(self, intake: Intake) -> tuple[StatCache, Collection[int] | None]:
         """Return what the tree is now, as the next look will find it, and the rows that differ; ``None`` if paths came or went."""
-        old, scan, read = self.cache, self.scan, intake.read
+        old, scan, read = self.cache, self.scan, intake.paths
         unread = {item.path for item in scan.unread}
         # What the store lacks was read again although its status has not changed.
-        files = len(scan.kept) + sum(item.path in unread for item in read)
+        files = len(scan.kept) + len(unread.intersection(read))
         # What was listed and is not there may come back without git's answers being others.
         chosen = self._chosen if files == self._selected else NOTHING_CHOSEN
         if scan.is_as_cached and not read and chosen == old.chosen:
             return old, ()
         if files == len(old.paths):
-            rows = [row for row in (old.row_of(item.path) for item in read) if row is not None]
+            rows = [row for row in map(old.row_of, read) if row is not None]
             if len(rows) == len(read):
-                found = {row: (item.entry, item.found) for row, item in zip(rows, read, strict=True)}
+                found = {row: (item.entry, item.found) for row, item in zip(rows, intake.read, strict=True)}
                 return old.with_rows(found, chosen=chosen), rows
         tree, prints = self._rebuilt(intake)
         return StatCache.of(tree, prints, snapshot_id(tree), chosen=chosen), None
 
     def _rebuilt(self, intake: Intake) -> tuple[dict[TreePath, Entry], Fingerprints]:
         """Put the tree together anew: paths came or went."""
-        old, read = self.cache, intake.read
+        old = self.cache
         paths, entries, prints = list(old.tree), list(old.tree.values()), old.fingerprints.rows()
         found = {paths[row]: (entries[row], prints[row]) for row in self.scan.kept}
-        fresh = Fingerprints([item.found for item in read]).rows()
-        found.update((item.path, (item.entry, row)) for item, row in zip(read, fresh, strict=True))
+        fresh = Fingerprints.from_bytes(bytes(intake.prints)).rows()
+        found.update(zip(intake.paths, zip(intake.entries, fresh, strict=True), strict=True))
         # Nearly in order: what is kept is, and of what was read only large files come late.
         ordered = sorted(found)
         return (
             {path: found[path][0] for path in ordered},
             Fingerprints.from_bytes(b"".join([found[path][1] for path in ordered])),
         )
+
+
+def _has_many(root: Path) -> bool:
+    """Tell whether *root* surely is a tree of many files, by the size of git's own list."""
+    try:
+        return (root / ".git/index").stat().st_size > _LARGE_LIST_BYTES
+    except OSError:
+        return False
 
 
 def _count_touched(now: Fingerprints, before: Fingerprints) -> int:

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synccore.gitfacts import GitFacts
-from synccore.intake import Claims, Intake, take_in
+from synccore.intake import Intake, take_in
 from synccore.look import Look, Source, View
+from synccore.reading import Claims
 from synccore.snapshot import snapshot_id
 from synccore.worktree.chosen import NOTHING_CHOSEN
 from synccore.worktree.selection import AskingFacts, Lister, Selecting, Selection, git_facts, select
