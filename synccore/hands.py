@@ -49,6 +49,7 @@ class Hands:
 
     def __init__(self) -> None:
         self.besides: list[Beside] = []
+        self._answers: _Answers | None = None
         with suppress(GoneError):
             for _ in range(min(_MAX_HANDS, _processors() - 1)):
                 self.besides.append(Beside(_ANSWERING))
@@ -61,6 +62,8 @@ class Hands:
 
     def end(self) -> None:
         """End them, whatever they are doing."""
+        if self._answers is not None:
+            self._answers.end()
         while self.besides:
             self.besides.pop().end()
 
@@ -74,12 +77,12 @@ class Hands:
             items: what to read.
             read_ours: reads and packs what falls to this process.
         """
-        work, answers = _Work(items, len(self.besides) + 1), _Answers(len(self.besides))
+        work = _Work(items, len(self.besides) + 1)
+        answers = self._answers = _Answers(len(self.besides))
         begun = beginning(reader.root, reader.claims)
         with ExitStack() as stack:
             executor = stack.enter_context(workers(_MAX_HANDS, "hand"))
             # If this is left early, nobody is to wait for what nobody takes.
-            stack.callback(answers.end)
             stack.push(lambda kind, *_: self.end() if kind is not None else None)
             leading = [executor.submit(_lead, beside, begun, work, answers) for beside in self.besides]
             while True:

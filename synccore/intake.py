@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain, islice
@@ -25,7 +26,7 @@ from synccore.chunking import cut
 from synccore.digest import Digest, digest_of
 from synccore.manifest import Chunk, Entry, whole_entries
 from synccore.problem import Problem
-from synccore.reading import Batch, Claims, RawBatch, Reader, packed, problem_of
+from synccore.reading import NOTHING_READ, Batch, Claims, Reader, packed, problem_of
 from synccore.treepath import TreePath
 from synccore.windowed import windowed, workers
 from synccore.worktree.scan import ATTEMPTS, Unread, UnstableFileError, is_large, open_large
@@ -72,7 +73,6 @@ class Intake:
         entries: what stands at each.
         prints: the fingerprint of each, as `Fingerprints.from_bytes` takes them.
         problems: what could not be read, or cannot take part.
-        large: files that turned out to be large when they were opened.
     """
 
     def __init__(self, read: Iterable[ReadFile] = ()) -> None:
@@ -80,7 +80,6 @@ class Intake:
         self.entries: list[Entry] = []
         self.prints = bytearray()
         self.problems: list[Problem] = []
-        self.large: list[Unread] = []
         for item in read:
             self.add(item)
 
@@ -97,7 +96,6 @@ class Intake:
         self.entries += whole_entries(kinds, sizes, digests)
         self.prints += prints.to_bytes()
         self.problems += batch.problems
-        self.large += batch.large
 
     @property
     def read(self) -> list[ReadFile]:
@@ -114,56 +112,62 @@ def take_in(
         root: the tree.
         unread: what to read, in path order.
         claims: what needs no packing.
-        into: complete when the iterator is exhausted; large files come last.
+        into: complete when the iterator is exhausted.
         hands: has others help who are called for by that; for a large tree only.
     """
     small: list[Unread] = []
-    large: list[Unread] = []
-    for item in unread:
-        (large if is_large(item) else small).append(item)
-    reader = Reader(root, claims)
-    if len(small) < _ALONE_BELOW_FILES and sum(map(_size, small)) < _ALONE_BELOW_BYTES:
-        yield from _merge(map(packed, reader.batches(iter(small))), into)
-    else:
-        yield from _merge(_read_many(reader, small, hands), into)
-        # Whose hand they went through is no order to report them in.
-        into.problems.sort(key=attrgetter("path"))
-        into.large.sort()
-    if not large and not into.large:
-        return
-    threads = _threads()
-    with workers(threads, "intake") as executor:
-        for item in [*large, *into.large]:
-            yield from _read_large(root, item, claims, into, executor=executor, threads=threads)
+    with ExitStack() as stack:
+        large = _LargeFiles(root, claims, into, stack)
+        for item in unread:
+            (large.waiting if is_large(item) else small).append(item)
+        reader = Reader(root, claims)
+        if len(small) < _ALONE_BELOW_FILES and sum(map(_size, small)) < _ALONE_BELOW_BYTES:
+            batches: Iterator[Batch] = map(packed, reader.batches(iter(small)))
+        else:
+            batches = _read_many(reader, small, hands, large, stack)
+        for batch in batches:
+            into.add_batch(batch)
+            large.waiting += batch.large
+            if batch.block is not None:
+                yield batch.block
+        yield from large.blocks()
+    # Through whose hands they went is no order to report them in.
+    into.problems.sort(key=attrgetter("path"))
 
 
 def _threads() -> int:
     return max(1, min(4, (os.cpu_count() or 1) - 1))
 
 
-def _read_many(reader: Reader, small: list[Unread], hands: Callable[[], Hands] | None) -> Iterator[Batch]:
+def _read_many(
+    reader: Reader, small: list[Unread], hands: Callable[[], Hands] | None, large: _LargeFiles, stack: ExitStack
+) -> Iterator[Batch]:
     """Read many small files, and pack them meanwhile."""
-    with ExitStack() as stack:
-        executor = stack.enter_context(workers(_threads(), "intake"))
+    waits = _waits()
+    first = reader.batch(iter(small))
+    is_waiting = _waits() - waits > first.files * _WAITS_PER_FILE
+    items = iter(small[first.files :])
+    if hands is not None and not is_waiting and len(small) >= FILES_FOR_HANDS:
+        begun = iter([first])
 
-        def pack(batches: Iterable[RawBatch]) -> Iterator[Batch]:
-            return windowed(executor, packed, batches, count=_PACKED_AHEAD)
+        def read_ours(items: Iterator[Unread]) -> Iterator[Batch]:
+            for raw in chain(begun, reader.batches(items)):
+                yield packed(raw)
+                # Now, and not when all others have nothing to do any more.
+                yield from map(_only_packed, large.blocks())
 
-        waits = _waits()
-        first = reader.batch(iter(small))
-        is_waiting = _waits() - waits > first.files * _WAITS_PER_FILE
-        left = small[first.files :]
-        if is_waiting:
-            ahead = stack.enter_context(workers(_READAHEAD_THREADS, "readahead"))
-            items = iter(left)
-            groups = iter(lambda: list(islice(items, _READAHEAD_FILES)), [])
-            touched = chain.from_iterable(windowed(ahead, reader.touch, groups, count=2 * _READAHEAD_THREADS))
-            yield from pack(chain([first], reader.batches(touched)))
-        elif hands is not None and len(left) >= FILES_FOR_HANDS:
-            yield packed(first)
-            yield from hands().read(reader, left, lambda items: map(packed, reader.batches(items)))
-        else:
-            yield from pack(chain([first], reader.batches(iter(left))))
+        return hands().read(reader, list(items), read_ours)
+    if is_waiting:
+        ahead = stack.enter_context(workers(_READAHEAD_THREADS, "readahead"))
+        seen = items
+        groups = iter(lambda: list(islice(seen, _READAHEAD_FILES)), [])
+        items = chain.from_iterable(windowed(ahead, reader.touch, groups, count=2 * _READAHEAD_THREADS))
+    executor = stack.enter_context(workers(_threads(), "intake"))
+    return windowed(executor, packed, chain([first], reader.batches(items)), count=_PACKED_AHEAD)
+
+
+def _only_packed(block: PackedBlock) -> Batch:
+    return Batch(0, NOTHING_READ, (), (), block)
 
 
 def _waits() -> int:
@@ -179,33 +183,50 @@ def _size(item: Unread) -> int:
     return item.found.size_bytes if item.found is not None else 0
 
 
-def _merge(batches: Iterable[Batch], into: Intake) -> Iterator[PackedBlock]:
-    for batch in batches:
-        into.add_batch(batch)
-        if batch.block is not None:
-            yield batch.block
+class _LargeFiles:
+    """Large files, which are read one after the other and packed meanwhile.
 
+    Attributes:
+        waiting: those that nobody has read yet.
+    """
 
-def _read_large(
-    root: Path, item: Unread, claims: Claims, into: Intake, *, executor: Executor, threads: int
-) -> Iterator[PackedBlock]:
-    """Read one large file, again if it changes meanwhile; what an abandoned attempt has packed stays unreachable."""
-    for _ in range(ATTEMPTS):
-        chunks: list[Chunk] = []
-        try:
-            with open_large(root, item) as file:
-                fresh = _claimed(cut(file), claims, chunks)
-                yield from windowed(executor, pack_block, _gathered(fresh), count=threads + 1)
-                digest, found = file.finish()
-        except UnstableFileError:
-            continue
-        except OSError as error:
-            into.problems.append(problem_of(item.path, error))
+    def __init__(self, root: Path, claims: Claims, into: Intake, stack: ExitStack) -> None:
+        self.waiting: deque[Unread] = deque()
+        self._root = root
+        self._claims = claims
+        self._into = into
+        self._stack = stack
+        self._executor: Executor | None = None
+
+    def blocks(self) -> Iterator[PackedBlock]:
+        """Read all that wait, and yield what is new of them."""
+        while self.waiting:
+            yield from self._read(self.waiting.popleft())
+
+    def _read(self, item: Unread) -> Iterator[PackedBlock]:
+        """Read one, again if it changes meanwhile; what an abandoned attempt has packed stays unreachable."""
+        into = self._into
+        for _ in range(ATTEMPTS):
+            chunks: list[Chunk] = []
+            try:
+                with open_large(self._root, item) as file:
+                    yield from self._packed(_gathered(_claimed(cut(file), self._claims, chunks)))
+                    digest, found = file.finish()
+            except UnstableFileError:
+                continue
+            except OSError as error:
+                into.problems.append(problem_of(item.path, error))
+                return
+            assert item.kind is not None  # noqa: S101 - it was looked at: that is how it is known to be large
+            into.add(ReadFile(item.path, Entry(item.kind, found.size_bytes, digest, tuple(chunks)), found))
             return
-        assert item.kind is not None  # noqa: S101 - it was looked at: that is how it is known to be large
-        into.add(ReadFile(item.path, Entry(item.kind, found.size_bytes, digest, tuple(chunks)), found))
-        return
-    into.problems.append(problem_of(item.path, UnstableFileError()))
+        into.problems.append(problem_of(item.path, UnstableFileError()))
+
+    def _packed(self, contents: Iterable[list[tuple[Digest, bytes]]]) -> Iterator[PackedBlock]:
+        threads = _threads()
+        if self._executor is None:
+            self._executor = self._stack.enter_context(workers(threads, "intake"))
+        return windowed(self._executor, pack_block, contents, count=threads + 1)
 
 
 def _claimed(pieces: Iterable[bytes], claims: Claims, chunks: list[Chunk]) -> Iterator[tuple[Digest, bytes]]:

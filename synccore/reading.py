@@ -91,6 +91,9 @@ class ReadRows(NamedTuple):
     prints: Fingerprints
 
 
+NOTHING_READ = ReadRows((), b"", (), (), Fingerprints())
+
+
 class RawBatch(NamedTuple):
     """What was read of a few files: everything found, and the contents that have to be packed.
 
