@@ -196,7 +196,7 @@ def _lead(beside: Beside, begun: bytes, work: _Work, answers: _Answers) -> None:
                 beside.send(request(items))
             if not asked or not answers.wait_for_room():
                 return
-            batch = batch_of(beside.receive(), asked[0])
+            batch = batch_of(beside.receive(), beside.receive(), asked[0])
             asked[0] = asked[0][batch.files :]
             if not asked[0]:
                 asked.popleft()

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from synccore import wire
 from synccore.digest import Digest, digest_of
 from synccore.envelope import ObjectKind, seal, unseal
-from synccore.places import Block, InlineBlock, ObjectRef, Place, Places, StoredBlock
+from synccore.places import PLACE, Block, InlineBlock, ObjectRef, Place, Places, StoredBlock
 from synccore.treepath import TreePath
 
 MAX_WHOLE_CHUNK_BYTES = 2**20
@@ -70,7 +70,6 @@ Tree = Mapping[TreePath, Entry]
 
 # Many tuples are made in half the time without the call of Python that checks how many fields there are.
 _ENTRY: Callable[[tuple[FileKind, int, Digest, tuple[Chunk, ...]]], Entry] = partial(tuple.__new__, Entry)
-_PLACE: Callable[[tuple[Block, int]], Place] = partial(tuple.__new__, Place)
 
 
 class Manifest(NamedTuple):
@@ -264,11 +263,15 @@ def place_rows(entries: list[Entry], places: Places, inline: bytearray) -> wire.
     blocks: dict[Block, int] = {}
     rows: list[tuple[int, int, int, int, int]] = []
     at: list[int] = []
+    last: Block | None = None
+    number: int | None = None
     for _, size_bytes, whole, chunks in entries:
         # Most entries are one chunk: it is not worth an object of its own.
         for digest in [chunk.digest for chunk in chunks] if chunks else (whole,) if size_bytes else ():
             block, offset = places[digest]
-            number = blocks.get(block)
+            # Neighbours mostly stand in one block, and to look it up takes longer than all else here.
+            if block is not last:
+                last, number = block, blocks.get(block)
             if number is None:
                 number = blocks[block] = len(rows)
                 if isinstance(block, InlineBlock):
@@ -312,7 +315,7 @@ def _parse_places(
     rooms = [block.plain_bytes for block in blocks]
     if any(map(gt, map(add, offsets, sizes), map(rooms.__getitem__, numbers))):
         wire.damaged(what, "has a chunk that does not lie in its block")
-    return dict(zip(digests, map(_PLACE, zip(map(blocks.__getitem__, numbers), offsets, strict=True)), strict=True))
+    return dict(zip(digests, map(PLACE, zip(map(blocks.__getitem__, numbers), offsets, strict=True)), strict=True))
 
 
 def parse_object_ref(value: wire.Packed, what: str) -> ObjectRef:

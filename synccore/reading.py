@@ -216,7 +216,7 @@ def problem_of(path: TreePath, error: Exception) -> Problem:
 
 def beginning(root: Path, claims: Claims) -> bytes:
     """Return the message that says to `answers` what it has to know of a tree."""
-    return wire.pack((os.fsencode(root), claims.all()))
+    return wire.pack((os.fsencode(root.absolute()), claims.all()))
 
 
 def request(items: Sequence[Unread]) -> bytes:
@@ -230,21 +230,32 @@ def request(items: Sequence[Unread]) -> bytes:
 def answers(messages: Iterator[bytes]) -> Iterator[bytes]:
     """Read and pack what *messages* ask for: in another process, `synccore.beside.Beside` runs this.
 
-    Each `request` has one or more answers for `batch_of`; together they are of all its files, in order.
+    Each `request` has one or more answers, which `batch_of` reads; together they are of all its files, in order. An answer is two
+    messages, of which the second one is the frame of its block: packed with the rest it would be copied four times more.
     """
     reader: Reader | None = None
     for message in messages:
         value = wire.rows(wire.unpack(message, _WHAT), _WHAT)
         if len(value) == 2:  # noqa: PLR2004 - `beginning` has two parts
-            root, known = (wire.binary(part, _WHAT) for part in value)
-            stored = frozenset(wire.digests(known, _WHAT))
-            reader = Reader(Path(os.fsdecode(root)), Claims(stored.__contains__))
+            reader = _reader(*value)
         elif reader is not None:
             items = _requested(value)
             done = 0
             for raw in reader.batches(iter(items)):
-                yield _answer(packed(raw), items[done : done + raw.files])
+                batch = packed(raw)
+                yield _answer(batch, items[done : done + raw.files])
+                yield b"" if batch.block is None else batch.block.frame
                 done += raw.files
+
+
+def _reader(root_part: wire.Packed, known: wire.Packed) -> Reader:
+    stored = frozenset(wire.digests(known, _WHAT))
+    root = Path(os.fsdecode(wire.binary(root_part, _WHAT)))
+    with suppress(OSError):
+        # From here a file is opened and read in 6.8 us instead of 7.8.
+        os.chdir(root)
+        root = Path()
+    return Reader(root, Claims(stored.__contains__))
 
 
 def _requested(value: wire.Packed) -> list[Unread]:
@@ -272,19 +283,17 @@ def _answer(batch: Batch, items: Sequence[Unread]) -> bytes:
             (read.kinds, read.sizes, b"".join(read.digests), read.prints.to_bytes()),
             [(problem.kind.value, problem.path, problem.detail) for problem in problems],
             [(number_of[item.path], item.kind, item.found) for item in large],
-            None
-            if block is None
-            else (
-                *block[:3],
-                b"".join([chunk.digest for chunk in block.chunks]),
-                [chunk.size_bytes for chunk in block.chunks],
-            ),
+            None if block is None else (block.plain_bytes, block.checksum, *_columns(block.chunks)),
         )
     )
 
 
-def batch_of(answer: bytes, items: Sequence[Unread]) -> Batch:
-    """Return what *answer* says of the first of *items*.
+def _columns(chunks: Sequence[Chunk]) -> tuple[bytes, list[int]]:
+    return b"".join([digest for digest, _ in chunks]), [size for _, size in chunks]
+
+
+def batch_of(answer: bytes, frame: bytes, items: Sequence[Unread]) -> Batch:
+    """Return what *answer* and the *frame* behind it say of the first of *items*.
 
     Raises:
         IntegrityError: it is none.
@@ -309,7 +318,7 @@ def batch_of(answer: bytes, items: Sequence[Unread]) -> Batch:
         read,
         tuple(_problem_of(part) for part in wire.rows(problems, _WHAT)),
         tuple(_large_of(part, items) for part in wire.rows(large, _WHAT)),
-        None if block is None else _block_of(block),
+        None if block is None else _block_of(frame, block),
     )
 
 
@@ -326,7 +335,7 @@ def _large_of(value: wire.Packed, items: Sequence[Unread]) -> Unread:
     )
 
 
-def _block_of(value: wire.Packed) -> PackedBlock:
-    frame, plain_bytes, checksum, digests, sizes = wire.row(value, 5, _WHAT)
+def _block_of(frame: bytes, value: wire.Packed) -> PackedBlock:
+    plain_bytes, checksum, digests, sizes = wire.row(value, 4, _WHAT)
     chunks = tuple(map(Chunk, wire.digests(digests, _WHAT), wire.uints(sizes, _WHAT)))
-    return PackedBlock(wire.binary(frame, _WHAT), wire.uint(plain_bytes, _WHAT), wire.uint(checksum, _WHAT), chunks)
+    return PackedBlock(frame, wire.uint(plain_bytes, _WHAT), wire.uint(checksum, _WHAT), chunks)

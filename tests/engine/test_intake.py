@@ -168,10 +168,11 @@ def test_a_hand_packs_nothing_that_is_stored(tmp_path: Path, hands: Hands) -> No
     assert ([item.path for item in sorted(intake.read)], packed_bytes) == (sorted(SMALL), 0)
 
 
-def test_hands_read_one_tree_after_the_other(tmp_path: Path, hands: Hands) -> None:
+def test_hands_read_one_tree_after_the_other(tmp_path: Path, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):
         lay(tmp_path / name, TREE)
-        intake, packed_bytes = read_all(tmp_path / name, TREE, lambda: hands)
+        intake, packed_bytes = read_all(Path(name), TREE, lambda: hands)
         assert (found(intake), packed_bytes) == (expected(), content_bytes())
 
 
