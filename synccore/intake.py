@@ -119,7 +119,7 @@ def take_in(
     with ExitStack() as stack:
         large = _LargeFiles(root, claims, into, stack)
         for item in unread:
-            (large.waiting if is_large(item) else small).append(item)
+            (large.waiting if item.found is not None and is_large(item) else small).append(item)
         reader = Reader(root, claims)
         if len(small) < _ALONE_BELOW_FILES and sum(map(_size, small)) < _ALONE_BELOW_BYTES:
             batches: Iterator[Batch] = map(packed, reader.batches(iter(small)))

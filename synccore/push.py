@@ -278,7 +278,7 @@ def _read(
 
 
 def _but_for(known: list[ReadFile], unread: list[Unread]) -> list[Unread]:
-    """Return what is *unread* and not *known*, in path order."""
+    """Return what is *unread*, by a scan and then by others, and not *known*, in path order."""
     paths = {item.path for item in known}
     return sorted([item for item in unread if item.path not in paths])
 

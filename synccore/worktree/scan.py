@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -57,6 +58,9 @@ class Unread(NamedTuple):
     path: TreePath
     kind: FileKind | None
     found: Fingerprint | None
+
+
+_UNREAD: Callable[[tuple[TreePath, FileKind | None, Fingerprint | None]], Unread] = partial(tuple.__new__, Unread)
 
 
 class Content(NamedTuple):
@@ -172,7 +176,9 @@ def scan(
         now: the `statuses` of *cache*'s paths, if they have been looked at already.
     """
     if not cache.paths:
-        unread = [Unread(path, _kind_unseen(path, executable), None) for path in paths]
+        kinds = repeat(None) if executable is None else [_kind_unseen(path, executable) for path in paths]
+        # 30,000 take 4 ms; with the call of Python that checks how many fields there are they take 10.
+        unread = map(_UNREAD, zip(paths, kinds, repeat(None), strict=False))
         return Scan(cache=cache, kept=(), unread=tuple(unread), problems=())
     kept, rest = _sorted_out(paths, executable, cache, statuses(root, cache.paths) if now is None else now)
     base = os.path.join(root, "")
@@ -264,9 +270,7 @@ def _kind_by_mode(mode: int) -> FileKind | None:
     return FileKind.SYMLINK if stat.S_ISLNK(mode) else None
 
 
-def _kind_unseen(path: TreePath, executable: frozenset[TreePath] | None) -> FileKind | None:
-    if executable is None:
-        return None
+def _kind_unseen(path: TreePath, executable: frozenset[TreePath]) -> FileKind:
     return FileKind.EXECUTABLE if path in executable else FileKind.FILE
 
 
