@@ -57,6 +57,13 @@ class Hands:
     def __enter__(self) -> Self:
         return self
 
+    @staticmethod
+    def prepare() -> None:
+        """Load what reading much needs sooner or later: 20 ms, for while this process has to wait for something anyway."""
+        import concurrent.futures.thread  # noqa: F401 - to have it
+
+        import pyfastcdc  # noqa: F401 - to have it
+
     def __exit__(self, *_: object) -> None:
         self.end()
 

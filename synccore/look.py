@@ -95,10 +95,13 @@ class Look:
         with Selecting(source.root, exclusion=source.exclusion) as selecting:
             # While git lists what there is, we look at what was there the last time, which mostly is the same.
             self.cache: StatCache = load_stat_cache(cache_path, source.root)
-            if not self.cache.paths and _has_many(source.root):
-                at_many()
             self.asking: AskingFacts | None = None
             self._selecting, self._touched = selecting, 0
+            if not self.cache.paths and _has_many(source.root):
+                # What begins while git has a processor to itself need not share one later: 30 ms for 30,000 files.
+                at_many()
+                if asked is not None:
+                    self.ask(asked)
             now = statuses(source.root, self.cache.paths, self.cache.fingerprints, partial(self._ask_early, asked))
             selection = selecting.finish(self.cache.chosen, self.cache.paths)
         self._selected, self._chosen = len(selection.paths), selecting.chosen

@@ -165,7 +165,13 @@ def _push(
     with Outlet(store.objects) as outlet, ExitStack() as asked:
         hands = _hands(asked)
         looks = [
-            Look(source, store.state.stat_cache_path(source.repo), store.now_ns, asked=asked, at_many=hands)
+            Look(
+                source,
+                store.state.stat_cache_path(source.repo),
+                store.now_ns,
+                asked=asked,
+                at_many=lambda: hands().prepare(),
+            )
             for source in sources
         ]
         bases = [_base(store, at, look, repair=repair) for look in looks]
