@@ -9,6 +9,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterable, Iterator
+from itertools import accumulate, repeat
 from typing import NamedTuple
 
 import xxhash
@@ -17,7 +18,7 @@ from synccore import wire
 from synccore.digest import Digest, digest_of
 from synccore.envelope import FORMAT_VERSION, MAGIC, check_version, compress, decompress
 from synccore.manifest import MAX_BLOCK_PLAIN_BYTES, MAX_WHOLE_CHUNK_BYTES, Chunk
-from synccore.places import InlineBlock, ObjectRef, Place, StoredBlock
+from synccore.places import PLACE, Block, InlineBlock, ObjectRef, Place, StoredBlock
 
 BLOCK_TARGET_BYTES = 2**20
 BUNDLE_TARGET_BYTES = 16 * 2**20
@@ -80,7 +81,7 @@ def nonce_block() -> PackedBlock:
 def inline_places(block: PackedBlock) -> dict[Digest, Place]:
     """Return the places of *block*'s chunks if it travels inside a delta."""
     inline = InlineBlock(block.frame, block.plain_bytes, block.checksum)
-    return {digest: Place(inline, offset) for digest, offset in _offsets(block.chunks)}
+    return dict(_places_in(inline, block.chunks))
 
 
 def build_bundle(blocks: Iterable[PackedBlock]) -> Bundle:
@@ -100,21 +101,20 @@ def build_bundle(blocks: Iterable[PackedBlock]) -> Bundle:
     offset = len(header)
     for block in listed:
         stored = StoredBlock(ref, offset, len(block.frame), block.plain_bytes, block.checksum)
-        places.update((digest, Place(stored, at)) for digest, at in _offsets(block.chunks))
+        places.update(_places_in(stored, block.chunks))
         offset += len(block.frame)
     return Bundle(ref, data, places)
 
 
 def _table_row(block: PackedBlock) -> wire.Packed:
-    digests = b"".join([chunk.digest for chunk in block.chunks])
-    return len(block.frame), block.plain_bytes, block.checksum, digests, [chunk.size_bytes for chunk in block.chunks]
+    digests = b"".join([digest for digest, _ in block.chunks])
+    return len(block.frame), block.plain_bytes, block.checksum, digests, [size for _, size in block.chunks]
 
 
-def _offsets(chunks: tuple[Chunk, ...]) -> Iterator[tuple[Digest, int]]:
-    offset = 0
-    for digest, size in chunks:
-        yield digest, offset
-        offset += size
+def _places_in(block: Block, chunks: tuple[Chunk, ...]) -> Iterator[tuple[Digest, Place]]:
+    """Yield where *chunks* are that stand in *block*."""
+    offsets = accumulate([size for _, size in chunks], initial=0)
+    return zip([digest for digest, _ in chunks], map(PLACE, zip(repeat(block), offsets, strict=False)), strict=False)
 
 
 def parse_bundle(data: bytes, what: str) -> list[PackedBlock]:

@@ -5,55 +5,50 @@ content is new; memory stays bounded by the blocks and bundles in flight, whatev
 
 Files that the system has in memory are read by one thread, and compressed by the others: opening and reading a small one is
 15 µs, most of it with the interpreter's lock, which four threads that all read only take from each other (30,000 files,
-184 MB, two cores: 0.75 s against 0.5). A disk that has to be waited for is read by all.
+184 MB, two cores: 0.75 s against 0.5). A disk that has to be waited for is read by all. Where there is much to read other processes help
+(`synccore.hands`); then what falls to this one is packed by the thread that has read it, for there are as many of us as processors.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from synccore.bundle import BLOCK_TARGET_BYTES, PackedBlock, pack_block
 from synccore.chunking import cut
 from synccore.digest import Digest, digest_of
-from synccore.manifest import Chunk, Entry
-from synccore.problem import Problem, ProblemKind
+from synccore.manifest import Chunk, Entry, whole_entries
+from synccore.problem import Problem
+from synccore.reading import NOTHING_READ, Batch, Claims, Reader, packed, problem_of
 from synccore.treepath import TreePath
 from synccore.windowed import windowed, workers
-from synccore.worktree.scan import (
-    Content,
-    Unread,
-    UnstableFileError,
-    first_look,
-    is_large,
-    open_large,
-    read_content,
-)
-from synccore.worktree.statcache import Fingerprint
+from synccore.worktree.scan import ATTEMPTS, Unread, UnstableFileError, is_large, open_large
+from synccore.worktree.statcache import Fingerprint, Fingerprints
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-_ATTEMPTS = 4
+    from synccore.hands import Hands
 
 # Below this, starting threads costs more than they save.
 _ALONE_BELOW_BYTES = 512 * 2**10
 _ALONE_BELOW_FILES = 64
-
-# A batch is bounded by its number of files too, so that a tree of tiny ones is read and packed side by side as well.
-_BATCH_FILES = 1024
 
 # Where a file in so many had to be waited for, the first batch has come from a disk and not from memory. Then so many threads
 # open and read files ahead of the one that takes them in, so many at a time.
 _WAITS_PER_FILE = 1 / 8
 _READAHEAD_THREADS = 8
 _READAHEAD_FILES = 16
+
+# Fewer files are read before others could be asked to help.
+FILES_FOR_HANDS = 2000
 
 # So many blocks, of at most 2 MiB, may wait to be packed.
 _PACKED_AHEAD = 8
@@ -68,86 +63,111 @@ class ReadFile(NamedTuple):
 
 
 class Intake:
-    """What reading has brought so far.
+    """What reading has brought so far; what was read is kept as columns, in the order in which it came.
 
     Args:
         read: files that need not be read.
 
     Attributes:
-        read: those, and every file read.
+        paths: of those, and of every file read.
+        entries: what stands at each.
+        prints: the fingerprint of each, as `Fingerprints.from_bytes` takes them.
         problems: what could not be read, or cannot take part.
-        large: files that turned out to be large when they were opened.
     """
 
     def __init__(self, read: Iterable[ReadFile] = ()) -> None:
-        self.read = list(read)
+        self.paths: list[TreePath] = []
+        self.entries: list[Entry] = []
+        self.prints = bytearray()
         self.problems: list[Problem] = []
-        self.large: list[Unread] = []
+        for item in read:
+            self.add(item)
+
+    def add(self, item: ReadFile) -> None:
+        """Add one file."""
+        self.paths.append(item.path)
+        self.entries.append(item.entry)
+        self.prints += Fingerprints([item.found]).to_bytes()
+
+    def add_batch(self, batch: Batch) -> None:
+        """Add what was read of a few small files."""
+        paths, kinds, sizes, digests, prints = batch.read
+        self.paths += paths
+        self.entries += whole_entries(kinds, sizes, digests)
+        self.prints += prints.to_bytes()
+        self.problems += batch.problems
+
+    @property
+    def read(self) -> list[ReadFile]:
+        """All files, one by one."""
+        return list(map(ReadFile, self.paths, self.entries, Fingerprints.from_bytes(bytes(self.prints))))
 
 
-class Claims:
-    """Which chunks need no packing any more, because they are stored or because somebody is at it.
-
-    RACE: two threads may both find a chunk unclaimed in the same instant; then it is stored twice, which is harmless.
-    """
-
-    def __init__(self, is_stored: Callable[[Digest], bool]) -> None:
-        self._is_stored = is_stored
-        self._claimed: set[Digest] = set()
-
-    def claim(self, digest: Digest) -> bool:
-        """Tell whether the caller has to pack the chunk *digest*."""
-        if digest in self._claimed or self._is_stored(digest):
-            return False
-        self._claimed.add(digest)
-        return True
-
-
-def take_in(root: Path, unread: Iterable[Unread], claims: Claims, into: Intake) -> Iterator[PackedBlock]:
+def take_in(
+    root: Path, unread: Iterable[Unread], claims: Claims, into: Intake, hands: Callable[[], Hands] | None = None
+) -> Iterator[PackedBlock]:
     """Read files, note what they are in *into*, and yield blocks of what is new, as they are ready.
 
     Args:
         root: the tree.
         unread: what to read, in path order.
         claims: what needs no packing.
-        into: complete when the iterator is exhausted; large files come last.
+        into: complete when the iterator is exhausted.
+        hands: has others help who are called for by that; for a large tree only.
     """
     small: list[Unread] = []
-    large: list[Unread] = []
-    for item in unread:
-        (large if is_large(item) else small).append(item)
-    reader = _Reader(root, claims)
-    if len(small) < _ALONE_BELOW_FILES and sum(map(_size, small)) < _ALONE_BELOW_BYTES:
-        items = iter(small)
-        yield from _merge(map(_packed, iter(lambda: reader.batch(items), _RawBatch())), into)
-    else:
-        yield from _read_many(reader, small, into)
-    if not large and not into.large:
-        return
-    threads = _threads()
-    with workers(threads, "intake") as executor:
-        for item in [*large, *into.large]:
-            yield from _read_large(root, item, claims, into, executor=executor, threads=threads)
+    with ExitStack() as stack:
+        large = _LargeFiles(root, claims, into, stack)
+        for item in unread:
+            (large.waiting if item.found is not None and is_large(item) else small).append(item)
+        reader = Reader(root, claims)
+        if len(small) < _ALONE_BELOW_FILES and sum(map(_size, small)) < _ALONE_BELOW_BYTES:
+            batches: Iterator[Batch] = map(packed, reader.batches(iter(small)))
+        else:
+            batches = _read_many(reader, small, hands, large, stack)
+        for batch in batches:
+            into.add_batch(batch)
+            large.waiting += batch.large
+            if batch.block is not None:
+                yield batch.block
+        yield from large.blocks()
+    # Through whose hands they went is no order to report them in.
+    into.problems.sort(key=attrgetter("path"))
 
 
 def _threads() -> int:
     return max(1, min(4, (os.cpu_count() or 1) - 1))
 
 
-def _read_many(reader: _Reader, small: Iterable[Unread], into: Intake) -> Iterator[PackedBlock]:
+def _read_many(
+    reader: Reader, small: list[Unread], hands: Callable[[], Hands] | None, large: _LargeFiles, stack: ExitStack
+) -> Iterator[Batch]:
     """Read many small files, and pack them meanwhile."""
-    with ExitStack() as stack:
-        executor = stack.enter_context(workers(_threads(), "intake"))
-        items = iter(small)
-        waits = _waits()
-        first = reader.batch(items)
-        if _waits() - waits > len(first.read) * _WAITS_PER_FILE:
-            ahead = stack.enter_context(workers(_READAHEAD_THREADS, "readahead"))
-            left = items
-            groups = iter(lambda: list(islice(left, _READAHEAD_FILES)), [])
-            items = chain.from_iterable(windowed(ahead, reader.touch, groups, count=2 * _READAHEAD_THREADS))
-        batches = chain([first], iter(lambda: reader.batch(items), _RawBatch()))
-        yield from _merge(windowed(executor, _packed, batches, count=_PACKED_AHEAD), into)
+    waits = _waits()
+    first = reader.batch(iter(small))
+    is_waiting = _waits() - waits > first.files * _WAITS_PER_FILE
+    items = iter(small[first.files :])
+    if hands is not None and not is_waiting and len(small) >= FILES_FOR_HANDS:
+        begun = iter([first])
+
+        def read_ours(items: Iterator[Unread]) -> Iterator[Batch]:
+            for raw in chain(begun, reader.batches(items)):
+                yield packed(raw)
+                # Now, and not when all others have nothing to do any more.
+                yield from map(_only_packed, large.blocks())
+
+        return hands().read(reader, list(items), read_ours)
+    if is_waiting:
+        ahead = stack.enter_context(workers(_READAHEAD_THREADS, "readahead"))
+        seen = items
+        groups = iter(lambda: list(islice(seen, _READAHEAD_FILES)), [])
+        items = chain.from_iterable(windowed(ahead, reader.touch, groups, count=2 * _READAHEAD_THREADS))
+    executor = stack.enter_context(workers(_threads(), "intake"))
+    return windowed(executor, packed, chain([first], reader.batches(items)), count=_PACKED_AHEAD)
+
+
+def _only_packed(block: PackedBlock) -> Batch:
+    return Batch(0, NOTHING_READ, (), (), block)
 
 
 def _waits() -> int:
@@ -163,97 +183,50 @@ def _size(item: Unread) -> int:
     return item.found.size_bytes if item.found is not None else 0
 
 
-class _RawBatch(NamedTuple):
-    """What was read of a few files: everything found, and the contents that have to be packed."""
+class _LargeFiles:
+    """Large files, which are read one after the other and packed meanwhile.
 
-    read: tuple[ReadFile, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    large: tuple[Unread, ...] = ()
-    fresh: tuple[tuple[Digest, bytes], ...] = ()
+    Attributes:
+        waiting: those that nobody has read yet.
+    """
 
-
-class _Reader:
-    """Reads small files, one after the other."""
-
-    def __init__(self, root: Path, claims: Claims) -> None:
-        self._base = os.path.join(root, "")  # noqa: PTH118 - with its slash
+    def __init__(self, root: Path, claims: Claims, into: Intake, stack: ExitStack) -> None:
+        self.waiting: deque[Unread] = deque()
+        self._root = root
         self._claims = claims
+        self._into = into
+        self._stack = stack
+        self._executor: Executor | None = None
 
-    def touch(self, items: list[Unread]) -> list[Unread]:
-        """Have the system bring files into its memory; what is wrong with them shows when they are read."""
-        for item in items:
-            with suppress(OSError, UnstableFileError):
-                first_look(self._base, item, 0)
-        return items
+    def blocks(self) -> Iterator[PackedBlock]:
+        """Read all that wait, and yield what is new of them."""
+        while self.waiting:
+            yield from self._read(self.waiting.popleft())
 
-    def batch(self, items: Iterator[Unread]) -> _RawBatch:
-        """Read of *items* what fills one block, or what is left of them; the empty batch if nothing is."""
-        read: list[ReadFile] = []
-        problems: list[Problem] = []
-        large: list[Unread] = []
-        fresh: list[tuple[Digest, bytes]] = []
-        size = 0
-        base, claim, now_ns = self._base, self._claims.claim, time.time_ns()
-        for item in items:
+    def _read(self, item: Unread) -> Iterator[PackedBlock]:
+        """Read one, again if it changes meanwhile; what an abandoned attempt has packed stays unreachable."""
+        into = self._into
+        for _ in range(ATTEMPTS):
+            chunks: list[Chunk] = []
             try:
-                content = first_look(base, item, now_ns) if item.found is None else read_content(base, item)
-            except (UnstableFileError, OSError) as error:
-                problems.append(_problem(item.path, error))
+                with open_large(self._root, item) as file:
+                    yield from self._packed(_gathered(_claimed(cut(file), self._claims, chunks)))
+                    digest, found = file.finish()
+            except UnstableFileError:
                 continue
-            if isinstance(content, Content):
-                path, entry, data, found = content
-                read.append(ReadFile(path, entry, found))
-                if data and claim(entry.digest):
-                    fresh.append((entry.digest, data))
-                    size += len(data)
-            elif isinstance(content, Unread):
-                large.append(content)
-            elif content is not None:
-                problems.append(content)
-            # Since a file has at most the size of a block's target, a block has at most twice that.
-            if size >= BLOCK_TARGET_BYTES or len(read) == _BATCH_FILES:
-                break
-        return _RawBatch(tuple(read), tuple(problems), tuple(large), tuple(fresh))
-
-
-class _Batch(NamedTuple):
-    raw: _RawBatch
-    block: PackedBlock | None
-
-
-def _packed(raw: _RawBatch) -> _Batch:
-    return _Batch(raw._replace(fresh=()), pack_block(raw.fresh) if raw.fresh else None)
-
-
-def _merge(results: Iterable[_Batch], into: Intake) -> Iterator[PackedBlock]:
-    for raw, block in results:
-        into.read += raw.read
-        into.problems += raw.problems
-        into.large += raw.large
-        if block is not None:
-            yield block
-
-
-def _read_large(
-    root: Path, item: Unread, claims: Claims, into: Intake, *, executor: Executor, threads: int
-) -> Iterator[PackedBlock]:
-    """Read one large file, again if it changes meanwhile; what an abandoned attempt has packed stays unreachable."""
-    for _ in range(_ATTEMPTS):
-        chunks: list[Chunk] = []
-        try:
-            with open_large(root, item) as file:
-                fresh = _claimed(cut(file), claims, chunks)
-                yield from windowed(executor, pack_block, _gathered(fresh), count=threads + 1)
-                digest, found = file.finish()
-        except UnstableFileError:
-            continue
-        except OSError as error:
-            into.problems.append(_problem(item.path, error))
+            except OSError as error:
+                into.problems.append(problem_of(item.path, error))
+                return
+            assert item.kind is not None  # noqa: S101 - it was looked at: that is how it is known to be large
+            into.add(ReadFile(item.path, Entry(item.kind, found.size_bytes, digest, tuple(chunks)), found))
             return
-        assert item.kind is not None  # noqa: S101 - it was looked at: that is how it is known to be large
-        into.read.append(ReadFile(item.path, Entry(item.kind, found.size_bytes, digest, tuple(chunks)), found))
-        return
-    into.problems.append(_problem(item.path, UnstableFileError()))
+        into.problems.append(problem_of(item.path, UnstableFileError()))
+
+    def _packed(self, contents: Iterable[list[tuple[Digest, bytes]]]) -> Iterator[PackedBlock]:
+        threads = _threads()
+        if self._executor is None:
+            self._executor = self._stack.enter_context(workers(threads, "intake"))
+        return windowed(self._executor, pack_block, contents, count=threads + 1)
 
 
 def _claimed(pieces: Iterable[bytes], claims: Claims, chunks: list[Chunk]) -> Iterator[tuple[Digest, bytes]]:
@@ -275,9 +248,3 @@ def _gathered(contents: Iterable[tuple[Digest, bytes]]) -> Iterator[list[tuple[D
         size += len(data)
     if gathered:
         yield gathered
-
-
-def _problem(path: TreePath, error: Exception) -> Problem:
-    if isinstance(error, OSError):
-        return Problem(ProblemKind.UNREADABLE, path, f"cannot be read: {error.strerror or error}")
-    return Problem(ProblemKind.UNSTABLE, path, f"changed each of the {_ATTEMPTS} times that it was read")

@@ -19,7 +19,7 @@ from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import Differing
 from synccore.head import Head
-from synccore.intake import Intake, ReadFile
+from synccore.intake import FILES_FOR_HANDS, Intake, ReadFile
 from synccore.keys import repo_name
 from synccore.manifest import Entry, FileKind, Manifest, chunks_of, digests_of
 from synccore.places import ObjectRef, Place
@@ -52,6 +52,9 @@ _LARGE = 8192
 # take 1.9 s of processors with it and 1.2 without. So many it reads in 30 ms.
 _MANY_TOUCHED = 1000
 
+# A line of git's own list has 72 bytes and a path.
+_LARGE_LIST_BYTES = 150 * FILES_FOR_HANDS
+
 
 class Source(NamedTuple):
     """A working tree to push.
@@ -78,6 +81,7 @@ class Look:
         ahead: the same look, begun before the engine was there.
         at_same: called, of a large tree, as soon as all that was there the last time is found unchanged: there may be new files, but
             git is not done yet with saying which.
+        at_many: called when it is seen that there will be much to read, while git still lists it.
 
     Attributes:
         is_complete: whether all is known that a look shows.
@@ -97,6 +101,7 @@ class Look:
         asked: ExitStack | None = None,
         ahead: Ahead | None = None,
         at_same: Callable[[StatCache], object] = lambda _cache: None,
+        at_many: Callable[[], object] = lambda: None,
     ) -> None:
         self.source = source
         self.repo = repo_name(source.repo)
@@ -118,6 +123,11 @@ class Look:
             self.asking: AskingFacts | None = None
             self.is_complete = False
             self._selecting, self._touched = selecting, 0
+            if not self.cache.paths and _has_many(source.root):
+                # What begins while git has a processor to itself need not share one later: 30 ms for 30,000 files.
+                at_many()
+                if asked is not None:
+                    self.ask(asked)
             now, modes = self._statuses(others, partial(self._ask_early, asked))
             if len(self.cache.paths) >= _LARGE and now == self.cache.fingerprints:
                 at_same(self.cache)
@@ -245,30 +255,30 @@ class Look:
 
     def _merged(self, intake: Intake) -> tuple[StatCache, Collection[int] | None]:
         """Return what the tree is now, as the next look will find it, and the rows that differ; ``None`` if paths came or went."""
-        old, scan, read = self.cache, self.scan, intake.read
+        old, scan, read = self.cache, self.scan, intake.paths
         unread = {item.path for item in scan.unread}
         # What the store lacks was read again although its status has not changed.
-        files = len(scan.kept) + sum(item.path in unread for item in read)
+        files = len(scan.kept) + len(unread.intersection(read))
         # What was listed and is not there may come back without git's answers being others.
         chosen = self._chosen if files == self._selected else NOTHING_CHOSEN
         if scan.is_as_cached and not read and chosen == old.chosen:
             return old, ()
         if files == len(old.paths):
             # Mostly they are all there or none is: of a renamed directory's 11,694 one is looked for, and not 10 ms long all of them.
-            rows = [row for row in takewhile(_is_row, (old.row_of(item.path) for item in read)) if row is not None]
+            rows = [row for row in takewhile(_is_row, map(old.row_of, read)) if row is not None]
             if len(rows) == len(read):
-                found = {row: (item.entry, item.found) for row, item in zip(rows, read, strict=True)}
+                found = {row: (item.entry, item.found) for row, item in zip(rows, intake.read, strict=True)}
                 return old.with_rows(found, chosen=chosen), rows
         tree, prints = self._rebuilt(intake)
         return StatCache.of(tree, prints, snapshot_id(tree), chosen=chosen), None
 
     def _rebuilt(self, intake: Intake) -> tuple[dict[TreePath, Entry], Fingerprints]:
         """Put the tree together anew: paths came or went."""
-        old, read = self.cache, intake.read
+        old = self.cache
         paths, entries, prints = list(old.tree), list(old.tree.values()), old.fingerprints.rows()
         found = {paths[row]: (entries[row], prints[row]) for row in self.scan.kept}
-        fresh = Fingerprints([item.found for item in read]).rows()
-        found.update((item.path, (item.entry, row)) for item, row in zip(read, fresh, strict=True))
+        fresh = Fingerprints.from_bytes(bytes(intake.prints)).rows()
+        found.update(zip(intake.paths, zip(intake.entries, fresh, strict=True), strict=True))
         # Nearly in order: what is kept is, and of what was read only large files come late.
         ordered = sorted(found)
         return (
@@ -279,6 +289,14 @@ class Look:
 
 def _is_row(row: int | None) -> bool:
     return row is not None
+
+
+def _has_many(root: Path) -> bool:
+    """Tell whether *root* surely is a tree of many files, by the size of git's own list."""
+    try:
+        return (root / ".git/index").stat().st_size > _LARGE_LIST_BYTES
+    except OSError:
+        return False
 
 
 def _count_touched(now: Fingerprints, before: Fingerprints) -> int:

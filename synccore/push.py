@@ -7,10 +7,11 @@ changed nothing that a reader can see.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from synccore.asking_head import AskingHead
@@ -18,13 +19,14 @@ from synccore.digest import Digest
 from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
-from synccore.intake import Claims, Intake, ReadFile, take_in
+from synccore.intake import Intake, ReadFile, take_in
 from synccore.journal import Counts
 from synccore.look import Base, Look, Source, View, surprises
 from synccore.outlet import Outlet
 from synccore.problem import Problem, ProblemKind
 from synccore.progress import Progress, ProgressListener, ignore_progress
 from synccore.provenance import SnapshotId
+from synccore.reading import Claims
 from synccore.refs import HeadAt, NoHead, move_head
 from synccore.store import Store
 from synccore.worktree.asking_facts import AskingFacts, git_facts
@@ -32,6 +34,7 @@ from synccore.worktree.laptop import Seen
 from synccore.worktree.scan import Unread
 
 if TYPE_CHECKING:
+    from synccore.hands import Hands
     from synccore.worktree.ahead import Ahead
     from synccore.worktree.statcache import StatCache
 
@@ -172,8 +175,8 @@ def _push(
         UnplacedError: they have to be read again, against the newest head.
     """
     with Outlet(store.objects) as outlet, ExitStack() as asked:
-        asking_head = AskingHead(store)
-        looks = _looks(sources, store, at, seen, asked=asked, ahead=ahead, asking_head=asking_head)
+        asking_head, hands = AskingHead(store), _hands(asked)
+        looks = _looks(sources, store, at, seen, asked=asked, ahead=ahead, asking_head=asking_head, hands=hands)
         bases = [_base(store, at, look, repair=repair) for look in looks]
         if not force:
             for look, base in zip(looks, bases, strict=True):
@@ -181,7 +184,7 @@ def _push(
         # What is to be stored anew is read as if nothing were stored.
         against = [_base(store, NoHead(), look) for look in looks] if repair else bases
         asking = [_begin_asking(look, base, asked) for look, base in zip(looks, bases, strict=True)]
-        items = _read(looks, against, asking, asked=asked, outlet=outlet, progress=progress)
+        items = _read(looks, against, asking, asked=asked, outlet=outlet, hands=hands, progress=progress)
         return _publish(
             items, bases, outlet, store=store, seen=seen, at=at, force=force, repair=repair, asking_head=asking_head
         )
@@ -196,6 +199,7 @@ def _looks(
     asked: ExitStack,
     ahead: Mapping[str, Ahead],
     asking_head: AskingHead,
+    hands: Callable[[], Hands],
 ) -> list[Look]:
     """Look at *sources*, and ask whether the head has moved as soon as that seems to be all that is left to find out."""
     looks: list[Look] = []
@@ -212,8 +216,30 @@ def _looks(
 
     for source in sources:
         cache_path = store.state.stat_cache_path(source.repo)
-        looks.append(Look(source, cache_path, store.now_ns, asked=asked, ahead=ahead.get(source.repo), at_same=at_same))
+        looks.append(
+            Look(
+                source,
+                cache_path,
+                store.now_ns,
+                asked=asked,
+                ahead=ahead.get(source.repo),
+                at_same=at_same,
+                at_many=lambda: hands().prepare(),
+            )
+        )
     return looks
+
+
+def _hands(stack: ExitStack) -> Callable[[], Hands]:
+    """Return what calls for hands when it is first asked for them, and has them end where *stack* does."""
+
+    @cache
+    def hands() -> Hands:
+        from synccore.hands import Hands
+
+        return stack.enter_context(Hands())
+
+    return hands
 
 
 def _base(store: Store, at: HeadAt | NoHead, look: Look, *, repair: bool = False) -> Base:
@@ -256,6 +282,7 @@ def _read(
     *,
     asked: ExitStack,
     outlet: Outlet,
+    hands: Callable[[], Hands],
     progress: ProgressListener,
 ) -> list[_Item]:
     """Read what the scans could not vouch for.
@@ -267,7 +294,7 @@ def _read(
     def is_stored(digest: Digest) -> bool:
         return any(base.has(digest) for base in bases)
 
-    claims = Claims(is_stored)
+    claims = Claims(is_stored, lambda: chain.from_iterable(base.digests for base in bases))
     items = []
     unreadable: list[tuple[str, Problem]] = []
     renamed = [list(look.renamed(base, is_stored)) for look, base in zip(looks, bases, strict=True)]
@@ -279,12 +306,12 @@ def _read(
     done = 0
     for look, base, known, to_read, begun in zip(looks, bases, renamed, unread, asking, strict=True):
         intake, question = Intake(read=known), begun
-        for block in take_in(look.source.root, to_read, claims, intake):
+        for block in take_in(look.source.root, to_read, claims, intake, hands):
             if question is None and look.is_git:
                 question = look.ask(asked)
             outlet.add([block])
-            progress(Progress(phase="read", done=done + len(intake.read), total=total, unit="files"))
-        done += len(intake.read)
+            progress(Progress(phase="read", done=done + len(intake.paths), total=total, unit="files"))
+        done += len(intake.paths)
         view = look.finish(intake, asked)
         problems = look.problems + tuple(intake.problems)
         unreadable += [(look.repo, problem) for problem in problems if problem.kind in _BLOCKING]
@@ -302,7 +329,7 @@ def _read(
 
 
 def _but_for(known: list[ReadFile], unread: list[Unread]) -> list[Unread]:
-    """Return what is *unread* and not *known*, in path order."""
+    """Return what is *unread*, by a scan and then by others, and not *known*, in path order."""
     paths = {item.path for item in known}
     return sorted([item for item in unread if item.path not in paths])
 

@@ -41,7 +41,7 @@ _WHAT = "stat cache"
 # machines' clocks differ a little, and some file systems keep whole seconds or even (FAT) every second one. A stamp in whole
 # hundredths of a second is taken as the sign of such a one; elsewhere it is that by chance once in ten million.
 _SLACK_NS = 100_000_000
-_COARSE_SLACK_NS = 2_000_000_000 + _SLACK_NS
+MAX_SLACK_NS = 2_000_000_000 + _SLACK_NS
 _COARSE_UNIT_NS = 10_000_000
 
 
@@ -62,11 +62,14 @@ class Fingerprint(NamedTuple):
         """
         _, _, mtime_ns, ctime_ns, _ = self
         newest = max(ctime_ns, mtime_ns)
-        if newest < read_from_ns - _COARSE_SLACK_NS:
+        if newest < read_from_ns - MAX_SLACK_NS:
             return False
-        slack = _COARSE_SLACK_NS if self.mtime_ns % _COARSE_UNIT_NS == 0 else _SLACK_NS
+        slack = MAX_SLACK_NS if self.mtime_ns % _COARSE_UNIT_NS == 0 else _SLACK_NS
         return newest >= read_from_ns - slack
 
+
+# What a `Fingerprint` is made of, in its order.
+Facts = tuple[int, int, int, int, int]
 
 _NEVER = Fingerprint(0, 0, 0, 0, 0)
 _WIDTH = len(Fingerprint._fields)
@@ -338,7 +341,7 @@ def believable(cache: StatCache, *, read_from_ns: int, read_until_ns: int) -> Fi
     if read_until_ns < read_from_ns:
         return Fingerprints([_NEVER] * len(found))
     # 30,000 take 3 ms; asked one by one, and one of them is new after every edit, they took 30.
-    limit = read_from_ns - _COARSE_SLACK_NS
+    limit = read_from_ns - MAX_SLACK_NS
     times = zip(found.column(2), found.column(3), strict=True)
     recent = [row for row, (mtime_ns, ctime_ns) in enumerate(times) if mtime_ns >= limit or ctime_ns >= limit]
     racy = [row for row in recent if found[row].is_racy(read_from_ns)]

@@ -11,8 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from synccore.intake import Claims, Intake, take_in
+from synccore.intake import Intake, take_in
 from synccore.look import Look, Source
+from synccore.reading import Claims
 from synccore.snapshot import snapshot_id
 from synccore.testing.disk_tree import Content, Link, Program, apply, kind_and_data, make_node, read_back
 from synccore.testing.trees import entries, read

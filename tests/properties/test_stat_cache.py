@@ -21,9 +21,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synccore.intake import Claims, Intake, take_in
+from synccore.intake import Intake, take_in
 from synccore.look import Look, Source, View
 from synccore.manifest import Entry
+from synccore.reading import Claims
 from synccore.snapshot import snapshot_id
 from synccore.testing.trees import Executable, Node, content_of, entries, entry_of, noise, read
 from synccore.treepath import TreePath

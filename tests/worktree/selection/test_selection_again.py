@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synccore.gitfacts import GitFacts
-from synccore.intake import Claims, Intake, take_in
+from synccore.intake import Intake, take_in
 from synccore.look import Look, Source, View
+from synccore.reading import Claims
 from synccore.snapshot import snapshot_id
 from synccore.worktree.asking_facts import AskingFacts, git_facts
 from synccore.worktree.chosen import NOTHING_CHOSEN
