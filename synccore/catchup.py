@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from synccore.backends.base import Found, Reader, Unchanged
 from synccore.carryout import Done, Task, carry_out, parse_begun
+from synccore.crew import Crew
 from synccore.digest import Digest
 from synccore.errors import IntegrityError
 from synccore.head import Head, RepoHead, decode_head
@@ -76,16 +77,18 @@ def catch_up(
             found = again
         head = decode_head(found.data, f"head {head_key(user)}")
         objects = ObjectReader(backend, user)
-        tasks = _tasks(home, head, state, memory, objects)
-        before_writing()
-        done = carry_out(
-            tasks,
-            memory=memory,
-            objects=objects,
-            rescue=RescueFolder(home, now_ns=now_ns),
-            progress=progress,
-            after_crash=lock.after_crash,
-        )
+        with Crew(sum(at.files for repo, at in head.repos.items() if _is_free(home / repo))) as crew:
+            tasks = _tasks(home, head, state, memory, objects)
+            before_writing()
+            done = carry_out(
+                tasks,
+                memory=memory,
+                objects=objects,
+                rescue=RescueFolder(home, now_ns=now_ns),
+                crew=crew,
+                progress=progress,
+                after_crash=lock.after_crash,
+            )
         trees = {**_stopped(state, head, home), **{task.repo: _remember(task, memory, state) for task in tasks}}
         after = State(identity, found.version, {**_confirmed(state, head), **trees}, boot_id())
         memory.store(after)
@@ -199,7 +202,7 @@ def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectR
     deltas = [decode_delta(change, f"a record of {repo} in the head") for change in changes]
     start = EMPTY_TREE if stored is None else stored.manifest
     target = follow(start, deltas, at.snapshot, f"repository {repo} in the head")
-    is_fresh = not root.exists() or (root.is_dir() and not any(root.iterdir()))
+    is_fresh = _is_free(root)
     base = {} if is_fresh else _base(repo, here.state.trees.get(repo), here.memory).tree
     begun = {} if is_fresh else parse_begun(here.memory.begun(repo))
     if begun is None:
@@ -218,6 +221,11 @@ def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectR
         manifest=b"" if stored is None else stored.data,
         changes=changes,
     )
+
+
+def _is_free(root: Path) -> bool:
+    """Tell whether nothing stands at *root*, so that a whole tree can appear there."""
+    return not root.exists() or (root.is_dir() and not any(root.iterdir()))
 
 
 def _base(repo: str, tree: TreeState | None, memory: MachineMemory) -> Manifest:

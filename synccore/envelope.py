@@ -116,7 +116,7 @@ def compress(data: bytes, *, split: int = 0) -> bytes:
     return first + stream.compress(data[at:]) + stream.flush()
 
 
-def decompress(frame: bytes, size: int, what: str) -> bytes:
+def decompress(frame: bytes | memoryview, size: int, what: str) -> bytes:
     """Return the content of *frame*, which must be exactly *size* bytes.
 
     Raises:

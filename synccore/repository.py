@@ -18,7 +18,7 @@ from synccore.errors import ConflictError, ErrorKind, IntegrityError, NotFoundEr
 from synccore.journal import JournalObject, decode_journal, encode_journal
 from synccore.keys import Key, bundle_key, journal_key, manifest_key
 from synccore.manifest import Manifest, bundles_of_manifest, decode_manifest, encode_manifest
-from synccore.places import ObjectRef, StoredBlock
+from synccore.places import Block, ObjectRef, StoredBlock
 from synccore.snapshot import snapshot_id
 from synccore.windowed import windowed, workers
 
@@ -48,6 +48,28 @@ class _Span(NamedTuple):
     @property
     def is_whole(self) -> bool:
         return self.length == self.bundle.size_bytes
+
+
+class Frame(NamedTuple):
+    """A block that has arrived and is still packed.
+
+    Attributes:
+        block: which.
+        data: its stored bytes.
+        what: what to call it in messages.
+    """
+
+    block: Block
+    data: bytes | memoryview
+    what: str
+
+    def open(self) -> bytes:
+        """Return the block's plain bytes; safe from any thread.
+
+        Raises:
+            IntegrityError: it is damaged.
+        """
+        return open_block(self.data, self.block.plain_bytes, self.block.checksum, self.what)
 
 
 class StoredManifest(NamedTuple):
@@ -132,15 +154,13 @@ class ObjectReader:
             IntegrityError: its bundle is missing or damaged.
         """
         span = _Span(block.bundle, block.offset, block.stored_bytes, (block,))
-        return self._open((*self._fetch(span), block))[1]
+        (frame,) = self._frames(*self._fetch(span))
+        return frame.open()
 
-    def load_blocks(
-        self, wanted: Iterable[StoredBlock], use: Callable[[StoredBlock, bytes], _T]
-    ) -> Iterator[tuple[StoredBlock, _T]]:
-        """Fetch *wanted* and yield what *use* makes of each and its plain bytes, in the order in which the bundles first occur.
+    def load_frames(self, wanted: Iterable[StoredBlock]) -> Iterator[Frame]:
+        """Fetch *wanted* and yield them in the order in which their bundles first occur.
 
-        Bundles come in parallel, at most `MAX_REQUESTS` requests and `MAX_FLYING_BYTES` at a time; blocks are decompressed and
-        used ahead by other threads while the caller works on the last one.
+        Bundles come in parallel, at most `MAX_REQUESTS` requests and `MAX_FLYING_BYTES` at a time.
 
         Raises:
             IntegrityError: a bundle is missing or damaged.
@@ -148,12 +168,7 @@ class ObjectReader:
         spans = _spans(wanted)
         if not spans:
             return
-
-        def opened(item: tuple[_Span, bytes, StoredBlock]) -> tuple[StoredBlock, _T]:
-            block, plain = self._open(item)
-            return block, use(block, plain)
-
-        with workers(MAX_REQUESTS, "fetch") as fetchers, workers(2, "decompress") as openers:
+        with workers(MAX_REQUESTS, "fetch") as fetchers:
             fetched = windowed(
                 fetchers,
                 self._fetch,
@@ -162,8 +177,8 @@ class ObjectReader:
                 weight=lambda span: span.length,
                 weight_limit=MAX_FLYING_BYTES,
             )
-            stored = ((span, data, block) for span, data in fetched for block in span.blocks)
-            yield from windowed(openers, opened, stored, count=6)
+            for span, data in fetched:
+                yield from self._frames(span, data)
 
     def _fetch(self, span: _Span) -> tuple[_Span, bytes]:
         key = bundle_key(self._user, span.bundle.digest)
@@ -174,12 +189,13 @@ class ObjectReader:
         except NotFoundError as error:
             raise _missing(key, error) from error
 
-    def _open(self, item: tuple[_Span, bytes, StoredBlock]) -> tuple[StoredBlock, bytes]:
-        span, data, block = item
-        start = block.offset - span.start
-        frame = data[start : start + block.stored_bytes]
-        what = f"bundle {bundle_key(self._user, block.bundle.digest)}"
-        return block, open_block(frame, block.plain_bytes, block.checksum, what)
+    def _frames(self, span: _Span, data: bytes) -> Iterator[Frame]:
+        """Take the blocks of *span* out of its *data*."""
+        what = f"bundle {bundle_key(self._user, span.bundle.digest)}"
+        view = memoryview(data)
+        for block in span.blocks:
+            start = block.offset - span.start
+            yield Frame(block, view[start : start + block.stored_bytes], what)
 
     def _get(self, key: Key, ref: ObjectRef) -> bytes:
         try:
@@ -243,6 +259,22 @@ class ObjectWriter:
             if error.kind is not ErrorKind.KEY_TAKEN or not self._are_young([(key, ref)]):
                 raise
         return len(data)
+
+
+def opened_ahead(frames: Iterable[Frame], use: Callable[[Block, bytes], _T]) -> Iterator[tuple[Block, _T]]:
+    """Yield each block of *frames* with what *use* makes of it and its plain bytes.
+
+    They are opened and used ahead by other threads while the caller works on the last one.
+
+    Raises:
+        IntegrityError: one is damaged.
+    """
+
+    def opened(frame: Frame) -> tuple[Block, _T]:
+        return frame.block, use(frame.block, frame.open())
+
+    with workers(2, "decompress") as openers:
+        yield from windowed(openers, opened, frames, count=6)
 
 
 def _any_split() -> int:

@@ -57,11 +57,12 @@ def sweep_all_staging(home: Path) -> int:
 
 
 def _remove(area: Path, pattern: str) -> int:
-    import shutil
-
     left_over = area
     try:
         found = sorted(area.glob(pattern))
+        if found:
+            # Mostly there is nothing, and it takes 4 ms to import.
+            import shutil
         for left_over in found:
             shutil.rmtree(left_over)
     except OSError as error:
