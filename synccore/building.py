@@ -5,14 +5,15 @@ Invariant: no content is written that was not compared with its digest, whoever 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synccore import wire
 from synccore.bundle import open_block, take_chunk
-from synccore.digest import Digest, digest_of
+from synccore.digest import Digest
 from synccore.manifest import Chunk, Entry, FileKind
 from synccore.places import Block, Places
 from synccore.repository import Frame
@@ -24,11 +25,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _KINDS = tuple(FileKind)
-_EMPTY = digest_of(b"")
 
 
 class Piece(NamedTuple):
-    """A chunk that is all of a file.
+    """A chunk that is all of a file, or nothing, which is all of an empty one.
 
     Attributes:
         path: the file's.
@@ -43,6 +43,10 @@ class Piece(NamedTuple):
     offset: int
     size_bytes: int
     digest: Digest
+
+
+# As in `synccore.manifest`: there are as many as files.
+_PIECE: Callable[[tuple[TreePath, FileKind, int, int, Digest]], Piece] = partial(tuple.__new__, Piece)
 
 
 class LargePiece(NamedTuple):
@@ -83,6 +87,7 @@ class Building:
         self.root = root
         self.large_files = 0
         self._tree = FreshTree(root, joining=joining)
+        self._unplaced = Pieces([], [])
         self._large: dict[TreePath, tuple[Entry, set[int]]] = {}
         self._begun: dict[TreePath, LargeFile] = {}
 
@@ -95,16 +100,20 @@ class Building:
     def plan(self, writes: Mapping[TreePath, Entry], places: Places) -> dict[Block, Pieces]:
         """Return what the files of *writes* wait for, by the blocks that it is in."""
         found: dict[Block, Pieces] = {}
-        last, mine = None, Pieces([], [])
+        last, mine = None, self._unplaced
         for path, (kind, size_bytes, digest, chunks) in writes.items():
             if chunks:
                 self._plan_large(path, writes[path], places, found)
-            elif size_bytes:
-                block, offset = places[digest]
-                # Neighbours are mostly in the same block, and to hash one takes longer than all else here.
-                if block is not last:
-                    last, mine = block, found.setdefault(block, Pieces([], []))
-                mine.whole.append(Piece(path, kind, offset, size_bytes, digest))
+                continue
+            if not size_bytes:
+                # It waits for nothing, but is best made when its neighbours are, while their directory is open.
+                mine.whole.append(_PIECE((path, kind, 0, 0, digest)))
+                continue
+            block, offset = places[digest]
+            # Neighbours are mostly in the same block, and to hash one takes longer than all else here.
+            if block is not last:
+                last, mine = block, found.setdefault(block, Pieces([], []))
+            mine.whole.append(_PIECE((path, kind, offset, size_bytes, digest)))
         return found
 
     def _plan_large(self, path: TreePath, entry: Entry, places: Places, found: dict[Block, Pieces]) -> None:
@@ -151,11 +160,9 @@ class Building:
         for large in pieces.large:
             self._put(large, view[large.offset : large.offset + large.chunk.size_bytes])
 
-    def write_empty(self, writes: Mapping[TreePath, Entry]) -> None:
-        """Write what of *writes* has no content, and so waits for none."""
-        for path, entry in writes.items():
-            if not entry.size_bytes:
-                self._tree.write(path, entry.kind, b"")
+    def write_unplaced(self) -> None:
+        """Write what was planned and is in no block: empty files that no other stands before."""
+        self.write(b"", self._unplaced)
 
     def _what(self, path: TreePath) -> str:
         return f"content of {self.repo}/{path}"

@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
 from synccore import wire
-from synccore.building import Building, Pieces, order, site
 from synccore.bundle import take_chunk
-from synccore.crew import Crew
 from synccore.digest import Digest, digest_of
 from synccore.errors import IntegrityError, SyncError
 from synccore.head import RepoHead
@@ -39,6 +37,11 @@ from synccore.worktree.outcome import Effect, Outcome
 from synccore.worktree.rescue import RescueFolder
 from synccore.worktree.staging import new_staging, put_in_place, sweep_staging
 from synccore.worktree.tree_writer import TreeWriter
+
+# What an everyday change needs is imported above, and what trees that are not there yet need where they are met.
+if TYPE_CHECKING:
+    from synccore.building import Building, Pieces
+    from synccore.crew import Crew
 
 _EMPTY = digest_of(b"")
 
@@ -271,7 +274,7 @@ def carry_out(
     memory: MachineMemory,
     objects: ObjectReader,
     rescue: RescueFolder,
-    crew: Crew,
+    crew: Crew | None,
     progress: ProgressListener,
     after_crash: bool,
 ) -> dict[str, Done]:
@@ -288,7 +291,7 @@ def carry_out(
             for task in fresh:
                 sweep_staging(task.root)
                 root = stagings[task.repo] = new_staging(task.root)
-                builds.append(_Build(task, stack.enter_context(Building(task.repo, root))))
+                builds.append(stack.enter_context(_building(task, root)))
             runs = [
                 stack.enter_context(_running(task, memory, rescue, after_crash=after_crash))
                 for task in tasks
@@ -310,6 +313,15 @@ def carry_out(
 
 
 @contextmanager
+def _building(task: Task, root: Path) -> Iterator[_Build]:
+    """Have the tree that *task* makes begun at *root*."""
+    from synccore.building import Building
+
+    with Building(task.repo, root) as building:
+        yield _Build(task, building)
+
+
+@contextmanager
 def _running(task: Task, memory: MachineMemory, rescue: RescueFolder, *, after_crash: bool) -> Iterator[_Run]:
     """Have the tree that *task* changes open, free of what an unfinished run has left there."""
     before = memory.begun(task.repo)
@@ -325,13 +337,13 @@ def _ours(plan: Plan) -> Callable[[TreePath], frozenset[Known]]:
     return lambda path: plan.ours.get(path, nothing)
 
 
-def _write(work: _Work, objects: ObjectReader, crew: Crew, progress: ProgressListener) -> None:
+def _write(work: _Work, objects: ObjectReader, crew: Crew | None, progress: ProgressListener) -> None:
     fetching = _Fetching(work, objects, progress)
     fetching.fetch(fetching.wanted(chain.from_iterable([run.wants() for run in work.runs]), work.builds), crew)
     for run in work.runs:
         run.end()
-    for task, building in work.builds:
-        building.write_empty(task.plan.writes)
+    for _, building in work.builds:
+        building.write_unplaced()
     late = list(chain.from_iterable([run.late for run in work.runs]))
     if late:
         fetching.fetch(fetching.wanted(late, []), crew)
@@ -360,7 +372,7 @@ class _Fetching:
             found.setdefault(block, _Wanted([], [])).wants.append(want)
         return found
 
-    def fetch(self, wanted: dict[Block, _Wanted], crew: Crew) -> None:
+    def fetch(self, wanted: dict[Block, _Wanted], crew: Crew | None) -> None:
         """Fetch the blocks of *wanted*: those of bundles as they arrive, then those that came with the head."""
         stored = self._objects.load_frames(block for block in wanted if isinstance(block, StoredBlock))
         inline = [
@@ -369,16 +381,19 @@ class _Fetching:
             if isinstance(block, InlineBlock)
         ]
         if crew and self._builds:
-            self._share(wanted, chain(stored, inline), crew)
+            self._share(wanted, chain(stored, [inline]), crew)
             return
         if len(wanted) > len(inline):
-            for block, plain in opened_ahead(stored, lambda block, plain: self._compared(wanted[block], plain)):
+            for block, plain in opened_ahead(
+                chain.from_iterable(stored), lambda block, plain: self._compared(wanted[block], plain)
+            ):
                 self._hand_out(wanted[block], plain)
         for frame in inline:
             self._hand_out(wanted[frame.block], self._compared(wanted[frame.block], frame.open()))
 
-    def _share(self, wanted: dict[Block, _Wanted], frames: Iterator[Frame], crew: Crew) -> None:
+    def _share(self, wanted: dict[Block, _Wanted], runs: Iterator[list[Frame]], crew: Crew) -> None:
         """Do the same with *crew*, which is given what is of trees that are being built, and no large file's."""
+        from synccore.building import order, site
 
         def ordered(frame: Frame) -> bytes | None:
             pieces, wants = wanted[frame.block]
@@ -387,7 +402,7 @@ class _Fetching:
         def note(frame: Frame) -> None:
             self._note_built(wanted[frame.block])
 
-        with crew.sharing(site(build.building for build in self._builds), frames, ordered, note) as ours:
+        with crew.sharing(site(build.building for build in self._builds), runs, ordered, note) as ours:
             for frame, again in ours:
                 mine = wanted[frame.block]
                 self._hand_out(mine, self._compared(mine, frame.open()), again=again)

@@ -7,12 +7,12 @@ recorded after the last file, so that whatever is interrupted is completed or he
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from synccore.backends.base import Found, Reader, Unchanged
 from synccore.carryout import Done, Task, carry_out, parse_begun
-from synccore.crew import Crew
 from synccore.digest import Digest
 from synccore.errors import IntegrityError
 from synccore.head import Head, RepoHead, decode_head
@@ -31,6 +31,9 @@ from synccore.worktree.lock import TreeLock
 from synccore.worktree.machine import MachineMemory, State, TreeState
 from synccore.worktree.rescue import RescueFolder
 from synccore.worktree.staging import sweep_all_staging
+
+if TYPE_CHECKING:
+    from synccore.crew import Crew
 
 # Past this the kept deltas are replaced by a listing, so that reading them stays cheap.
 _MAX_DELTA_BYTES = 2**20
@@ -77,7 +80,7 @@ def catch_up(
             found = again
         head = decode_head(found.data, f"head {head_key(user)}")
         objects = ObjectReader(backend, user)
-        with Crew(sum(at.files for repo, at in head.repos.items() if _is_free(home / repo))) as crew:
+        with _crew(home, head, state) as crew:
             tasks = _tasks(home, head, state, memory, objects)
             before_writing()
             done = carry_out(
@@ -96,6 +99,16 @@ def catch_up(
             memory.forget_begun(task.repo)
         memory.forget_other_bases(after)
         return PullReport(repos=tuple(_line(repo, after, state, done) for repo in sorted(after.trees)))
+
+
+def _crew(home: Path, head: Head, state: State) -> AbstractContextManager[Crew | None]:
+    """Have others begin to come who help with the trees that are to be built; they need as long as it takes to plan."""
+    files = sum(at.files for repo, at in head.repos.items() if repo not in state.trees and _is_free(home / repo))
+    if not files:
+        return nullcontext()
+    from synccore.crew import Crew
+
+    return Crew(files)
 
 
 def _confirmed(state: State, head: Head) -> dict[str, TreeState]:
@@ -149,7 +162,13 @@ def _tasks(home: Path, head: Head, state: State, memory: MachineMemory, objects:
     here = _Here(home, head, state, memory)
     planned = {repo: _task_by_deltas(repo, at, here) for repo, at in moved.items()}
     listed = [at.manifest for repo, at in moved.items() if planned[repo] is None and at.manifest is not None]
-    manifests = {stored.ref: stored for stored in objects.load_manifests(listed)}
+    # Of what nothing stands here and nothing has changed since its listing, all is going to be fetched.
+    whole = {
+        at.manifest
+        for repo, at in moved.items()
+        if at.manifest is not None and _is_free(home / repo) and not changes_above(head.records, repo, at.base)
+    }
+    manifests = {stored.ref: stored for stored in objects.load_manifests(listed, expect_all=whole)}
     return [planned[repo] or _task_by_trees(repo, at, here, manifests) for repo, at in moved.items()]
 
 

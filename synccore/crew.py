@@ -63,21 +63,21 @@ class Crew:
 
     @contextmanager
     def sharing(
-        self, site: bytes, blocks: Iterator[_T], order: Callable[[_T], bytes | None], done: Callable[[_T], object]
+        self, site: bytes, runs: Iterator[list[_T]], order: Callable[[_T], bytes | None], done: Callable[[_T], object]
     ) -> Iterator[Iterator[tuple[_T, bool]]]:
-        """Have *blocks* worked on for the length of a ``with`` block, which is given those that are for the caller.
+        """Have blocks worked on for the length of a ``with`` block, which is given those that are for the caller.
 
         Args:
             site: the first message to each of the others.
-            blocks: what there is to do; asked for by one thread at a time.
+            runs: what there is to do, in runs of neighbours; asked for by one thread at a time.
             order: returns the message that asks another for a block, or ``None`` if that is not for them.
             done: is told of each block that another has done, by some thread.
 
         Yields:
             Blocks, each with whether another may have done a part of it. Who asks for the next has done the last one; they end
-            when all are done. What *blocks* raises is raised there.
+            when all are done. What *runs* raises is raised there.
         """
-        sharing = _Sharing(blocks, order, done, helpers=len(self._besides))
+        sharing = _Sharing(runs, order, done, helpers=len(self._besides))
         threads = [Thread(target=sharing.feed, args=(beside, site), daemon=True) for beside in self._besides]
         for thread in threads:
             thread.start()
@@ -98,13 +98,14 @@ class _Sharing(Generic[_T]):
 
     def __init__(
         self,
-        blocks: Iterator[_T],
+        runs: Iterator[list[_T]],
         order: Callable[[_T], bytes | None],
         done: Callable[[_T], object],
         *,
         helpers: int,
     ) -> None:
-        self._blocks = blocks
+        self._runs = runs
+        self._run: deque[_T] = deque()
         self._order = order
         self._done = done
         self._turn = Condition(Lock())
@@ -140,10 +141,8 @@ class _Sharing(Generic[_T]):
                 if self._set_aside:
                     self._turn.notify_all()
                     return self._set_aside.popleft(), False
-                if not self._is_over:
-                    for block in self._blocks:
-                        return block, False
-                    self._is_over = True
+                if not self._is_over and self._has_more():
+                    return self._run.popleft(), False
                 if not self._helpers:
                     return None
                 self._turn.wait()
@@ -178,16 +177,27 @@ class _Sharing(Generic[_T]):
                 if len(self._set_aside) == _MOST_SET_ASIDE:
                     self._turn.wait()
                     continue
-                for block in self._blocks:
-                    message = self._order(block)
-                    if message is not None:
-                        return block, message
-                    self._set_aside.append(block)
-                    self._turn.notify_all()
+                if not self._has_more():
                     break
-                else:
-                    self._is_over = True
+                # Not the next after ours: two who make files in one directory at a time wait for each other in the kernel. (30,000
+                # files: 0.71 s as a whole command, from both ends 0.68.)
+                block = self._run.pop()
+                message = self._order(block)
+                if message is not None:
+                    return block, message
+                self._set_aside.append(block)
+                self._turn.notify_all()
         return None
+
+    def _has_more(self) -> bool:
+        """Tell whether there is a block that nobody has; it is in the run then."""
+        while not self._run:
+            run = next(self._runs, None)
+            if run is None:
+                self._is_over = True
+                return False
+            self._run += run
+        return True
 
     def _hear(self, beside: Beside, asked: deque[_T]) -> None:
         if beside.receive() != DONE:

@@ -128,7 +128,7 @@ class RepositoryOfTrees(RuleBasedStateMachine):
     def _contents(self, found: Manifest) -> dict[str, bytes]:
         blocks = {found.places[chunk.digest].block for entry in found.tree.values() for chunk in chunks_of(entry)}
         stored = self.objects.load_frames(it for it in blocks if isinstance(it, StoredBlock))
-        plain: dict[object, bytes] = {frame.block: frame.open() for frame in stored}
+        plain: dict[object, bytes] = {frame.block: frame.open() for run in stored for frame in run}
         for it in blocks:
             if isinstance(it, InlineBlock):
                 plain[it] = open_block(it.frame, it.plain_bytes, it.checksum, "inline")

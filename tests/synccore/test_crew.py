@@ -122,16 +122,23 @@ class Shared(NamedTuple):
     theirs: list[int]
 
 
-def shared(blocks: Iterator[int], *, never: frozenset[int] = frozenset()) -> Shared:
+def shared(runs: Iterator[list[int]], *, never: frozenset[int] = frozenset()) -> Shared:
     done = Shared([], [])
 
     def order(block: int) -> bytes | None:
         return None if block in never else b"do it"
 
-    with Crew(2) as crew, crew.sharing(b"here", blocks, order, done.theirs.append) as ours:
+    with Crew(2) as crew, crew.sharing(b"here", runs, order, done.theirs.append) as ours:
         for block in ours:
             done.ours.append(block)
     return done
+
+
+def runs_of(count: int) -> Iterator[list[int]]:
+    """Have so many blocks in runs of eight, with an empty one between."""
+    for start in range(0, count, 8):
+        yield list(range(start, min(start + 8, count)))
+        yield []
 
 
 def ours_alone(done: Shared) -> list[int]:
@@ -146,7 +153,7 @@ def other_threads() -> set[threading.Thread]:
 def test_each_block_is_done_by_somebody_and_by_nobody_else(name: str, helpers: Callable[[str], None]) -> None:
     helpers(name)
     before = other_threads()
-    done = shared(iter(range(200)))
+    done = shared(runs_of(200))
     assert Counter(ours_alone(done) + done.theirs) == Counter(range(200))
     assert other_threads() == before
 
@@ -157,14 +164,14 @@ def test_what_was_asked_and_not_done_is_done_here_as_something_that_may_be_there
     helpers("failing")
     alone = threading.Event()
 
-    def blocks() -> Iterator[int]:
+    def blocks() -> Iterator[list[int]]:
         for block in range(9):
             if threading.current_thread() is threading.main_thread():
                 # Until both of the others have been asked for something.
                 assert alone.wait(60)
             elif block == 1:
                 alone.set()
-            yield block
+            yield [block]
 
     done = shared(blocks())
     assert {0, 1} <= {block for block, is_again in done.ours if is_again}
@@ -174,7 +181,7 @@ def test_what_was_asked_and_not_done_is_done_here_as_something_that_may_be_there
 def test_what_is_not_for_others_is_done_here(helpers: Callable[[str], None]) -> None:
     helpers("eager")
     never = frozenset(range(0, 200, 3))
-    done = shared(iter(range(200)), never=never)
+    done = shared(runs_of(200), never=never)
     assert never <= set(ours_alone(done))
     assert Counter(ours_alone(done) + done.theirs) == Counter(range(200))
 
@@ -183,8 +190,8 @@ def test_what_the_blocks_raise_is_raised_here_and_nobody_is_left(helpers: Callab
     helpers("eager")
     before = other_threads()
 
-    def blocks() -> Iterator[int]:
-        yield from range(20)
+    def blocks() -> Iterator[list[int]]:
+        yield from runs_of(20)
         raise SyncError(ErrorKind.BACKEND, "gone")
 
     with pytest.raises(SyncError, match="gone"):
@@ -197,7 +204,7 @@ def test_after_an_error_here_nobody_is_waited_for(error: type[BaseException], he
     helpers("hanging")
 
     def fail() -> None:
-        with Crew(2) as crew, crew.sharing(b"here", iter(range(99)), lambda _: b"do it", print) as ours:
+        with Crew(2) as crew, crew.sharing(b"here", runs_of(99), lambda _: b"do it", print) as ours:
             next(ours)
             raise error
 
