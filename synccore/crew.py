@@ -10,6 +10,7 @@ interpreter. Alone it takes 0.86 s, and two processes, each with half of the blo
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -45,7 +46,7 @@ class Crew:
     def __init__(self, files: int) -> None:
         """Start as many as are worth it for so many files to build; none, where there is but one processor."""
         self._besides: list[Beside] = []
-        for _ in range(min((os.cpu_count() or 1) - 1, _MOST, files // _FILES_EACH)):
+        for _ in range(min(_processors() - 1, _MOST, files // _FILES_EACH)):
             with suppress(GoneError):
                 self._besides.append(Beside(_JOIN))
 
@@ -91,6 +92,13 @@ class Crew:
             raise
         for thread in threads:
             thread.join()
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Sharing(Generic[_T]):

@@ -5,7 +5,6 @@ With ``HYPOTHESIS_PROFILE=deep`` many histories are tried and not a few.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -230,7 +229,7 @@ def test_a_first_download(world: World) -> None:
 
 
 def test_a_first_download_with_help(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("synccore.crew._processors", lambda: 2)
     monkeypatch.setattr("synccore.crew._FILES_EACH", 1)
     many = {"alpha": nodes({f"d/{n}": noise(600_000, n) for n in range(3)}), "beta": nodes({"b.py": "1"})}
     assert check_download(world, None, many, THIRD) > 30

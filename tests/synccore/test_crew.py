@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections import Counter
@@ -110,7 +109,7 @@ def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     folder.mkdir()
     (folder / "helpers.py").write_text(HELPERS)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr("synccore.crew._processors", lambda: 3)
     monkeypatch.setattr("synccore.crew._FILES_EACH", 1)
     return lambda name: monkeypatch.setattr("synccore.crew._JOIN", f"helpers:{name}")
 
@@ -218,7 +217,7 @@ def test_after_an_error_here_nobody_is_waited_for(error: type[BaseException], he
 def test_there_are_as_many_as_are_worth_it(
     processors: int, files: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    monkeypatch.setattr("synccore.crew._processors", lambda: processors)
     with Crew(files) as crew:
         assert len(crew._besides) == expected
 
@@ -295,7 +294,7 @@ def spoiled(lab: Lab) -> None:
 def test_damage_is_told_in_the_same_words_with_help_as_without(
     processors: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    monkeypatch.setattr("synccore.crew._processors", lambda: processors)
     lab = Lab(tmp_path / "lab", MemoryBackend())
     spoiled(lab)
     with pytest.raises(
@@ -311,7 +310,7 @@ def test_a_disk_that_refuses_both_is_told_of_as_it_is_without_help(lab: Lab) -> 
     said = []
     for processors in (3, 1):
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(os, "cpu_count", lambda count=processors: count)
+            patched.setattr("synccore.crew._processors", lambda count=processors: count)
             ended = on_a_disk_for_files_up_to(400_000, lab.machine.pull)
         assert ended.error is not None
         said.append((ended.error.kind, re.sub(r"/[^ ]*", "PATH", ended.error.message)))
