@@ -67,6 +67,11 @@ class Beside:
     def __exit__(self, *_: object) -> None:
         self.end()
 
+    @property
+    def process_id(self) -> int:
+        """The id of its process."""
+        return self._process.pid
+
     def send(self, message: bytes) -> None:
         """Say *message*.
 

@@ -65,7 +65,7 @@ def _remove(area: Path, pattern: str) -> int:
             # Mostly there is nothing, and it takes 4 ms to import.
             import shutil
         for left_over in found:
-            # RACE: who helped a killed run ends when it hears of that, and may make one more file meanwhile.
+            # Who helped a killed run ends when it hears of that, and may make one more file meanwhile.
             with suppress(OSError):
                 shutil.rmtree(left_over)
             if left_over.exists():
