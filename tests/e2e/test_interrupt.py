@@ -78,7 +78,7 @@ def test_a_download(cloud: Lab, server: GcsServer, kind: str, fault: Fault) -> N
         lay(cloud, files=3)
         cloud.laptop.report("upload")
         cloud.machine.report("download")
-    lay(cloud, files=1500 if kind == "first, with help" else 100)
+    lay(cloud, files=4500 if kind == "first, with help" else 100)
     cloud.laptop.report("upload")
     (bundle,) = [name for name in cloud.store.names() if "/bundles/" in name]
     server.inject(fault, name=bundle, times=10**6)

@@ -154,11 +154,11 @@ def test_kernels_that_start_together_both_see_the_finished_work(cloud: Machine) 
 
 
 def test_a_kernel_that_starts_with_a_large_tree_keeps_nobody_who_helped(machine: Machine) -> None:
-    machine.upload("alpha", {"alpha.py": "X = 1\n", **{f"data/{n % 30}/{n}.csv": f"{n}\n" for n in range(2500)}})
+    machine.upload("alpha", {"alpha.py": "X = 1\n", **{f"data/{n % 30}/{n}.csv": f"{n}\n" for n in range(4500)}})
     with machine.notebook() as notebook:
         ran = notebook.run("import alpha, os; alpha.X")
         assert ran.result == "1"
         assert ran.stderr == ""
         [line] = ran.said
-        assert " · 2501 files downloaded · " in line.replace(",", "")
+        assert " · 4501 files downloaded · " in line.replace(",", "")
         assert "ChildProcessError" in str(notebook.run("os.waitpid(-1, os.WNOHANG)").error)
