@@ -165,7 +165,7 @@ def _parse_table_row(value: wire.Packed, data: bytes, offset: int, what: str) ->
     return PackedBlock(frame, plain, wire.uint(checksum_part, what), tuple(map(Chunk, digests, sizes)))
 
 
-def open_block(frame: bytes, plain_bytes: int, checksum: int, what: str) -> bytes:
+def open_block(frame: bytes | memoryview, plain_bytes: int, checksum: int, what: str) -> bytes:
     """Return the plain bytes of a stored block.
 
     Raises:

@@ -11,15 +11,15 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import xxhash
 
 from synccore import wire
-from synccore.bundle import open_block, take_chunk
+from synccore.bundle import take_chunk
 from synccore.digest import Digest, digest_of
 from synccore.errors import IntegrityError, SyncError
 from synccore.head import RepoHead
@@ -30,7 +30,7 @@ from synccore.places import Block, InlineBlock, Place, StoredBlock
 from synccore.plan import Plan, moved_from
 from synccore.progress import Progress, ProgressListener
 from synccore.pullreport import Saved
-from synccore.repository import ObjectReader
+from synccore.repository import Frame, ObjectReader, opened_ahead
 from synccore.treepath import TreePath, directories_above
 from synccore.worktree.at_hand import chunks_at_hand, content_at_hand, open_at_hand
 from synccore.worktree.large_file import LargeFile
@@ -39,6 +39,11 @@ from synccore.worktree.outcome import Effect, Outcome
 from synccore.worktree.rescue import Rescued, RescueFolder
 from synccore.worktree.staging import new_staging, put_in_place, sweep_staging
 from synccore.worktree.tree_writer import TreeWriter
+
+# What an everyday change needs is imported above, and what trees that are not there yet need where they are met.
+if TYPE_CHECKING:
+    from synccore.building import Building, Pieces
+    from synccore.crew import Crew
 
 _EMPTY = digest_of(b"")
 _WRITTEN, _REMOVED = Outcome(Effect.WRITTEN), Outcome(Effect.REMOVED)
@@ -115,8 +120,20 @@ class _Want(NamedTuple):
     position: int
 
 
+class _Wanted(NamedTuple):
+    """What is wanted of one block.
+
+    Attributes:
+        pieces: for trees that are being built, each with its number.
+        wants: for all others.
+    """
+
+    pieces: list[tuple[int, Pieces]]
+    wants: list[_Want]
+
+
 class _Run:
-    """A task being carried out."""
+    """A change of a tree that is there, being carried out."""
 
     def __init__(self, task: Task, writer: TreeWriter) -> None:
         self.task = task
@@ -130,9 +147,7 @@ class _Run:
 
     def wants(self) -> Iterator[tuple[Block, _Want]]:
         """Yield each chunk that has to be fetched, with the block it is in; what is at hand is remembered."""
-        if not self.task.is_fresh:
-            self._moved = moved_from(self.task.plan)
-        moved = self._moved
+        moved = self._moved = moved_from(self.task.plan)
         for path, entry in self.task.plan.writes.items():
             if path in moved:
                 continue
@@ -146,9 +161,7 @@ class _Run:
         return block, _Want(self, path, entry, entry.digest, entry.size_bytes, offset, 0)
 
     def _wants_of_large(self, path: TreePath, entry: Entry) -> Iterator[tuple[Block, _Want]]:
-        here: dict[Digest, int] = {}
-        if not self.task.is_fresh:
-            here = chunks_at_hand(self.task.root, path, {chunk.digest for chunk in entry.chunks})
+        here = chunks_at_hand(self.task.root, path, {chunk.digest for chunk in entry.chunks})
         position = 0
         for digest, size_bytes in entry.chunks:
             block, offset = self.task.places[digest]
@@ -275,71 +288,95 @@ def _moved_directories(moved: Mapping[TreePath, TreePath]) -> list[tuple[str, st
     return sorted([pair for pair, count in found.items() if count >= _FEWEST_MOVED], reverse=True)
 
 
+class _Build(NamedTuple):
+    """A tree that is not there yet, being built."""
+
+    task: Task
+    building: Building
+
+    def done(self) -> Done:
+        """Return what was done when all is done."""
+        done = Done()
+        done.written = list(self.task.plan.writes)
+        return done
+
+
+class _Work(NamedTuple):
+    """All that is being carried out."""
+
+    runs: list[_Run]
+    builds: list[_Build]
+
+    def done(self) -> dict[str, Done]:
+        """Return what was done, by repository."""
+        return {
+            **{run.task.repo: run.done for run in self.runs},
+            **{build.task.repo: build.done() for build in self.builds},
+        }
+
+
 def carry_out(
     tasks: list[Task],
     *,
     memory: MachineMemory,
     objects: ObjectReader,
     rescue: RescueFolder,
+    crew: Crew | None,
     progress: ProgressListener,
     after_crash: bool,
 ) -> dict[str, Done]:
     """Fetch and write everything; all trees together, so that one round of requests serves them all.
 
-    With *after_crash* the temporary files of a killed run are removed from the trees, whether its notes are there or not.
+    Of trees that are not there yet *crew* makes files too. With *after_crash* the temporary files of a killed run are removed
+    from the others, whether its notes are there or not.
     """
     stagings: dict[str, Path] = {}
+    fresh = [task for task in tasks if task.is_fresh]
     try:
-        runs = _carry_out(
-            tasks,
-            stagings,
-            memory=memory,
-            objects=objects,
-            rescue=rescue,
-            progress=progress,
-            after_crash=after_crash,
-        )
-        for task in tasks:
-            if task.is_fresh:
-                # From here until the state is recorded nothing else says that the tree is ours.
-                memory.note_begun(task.repo, _pack_begun(task.plan, None))
-                put_in_place(stagings[task.repo], task.root)
+        with ExitStack() as stack:
+            builds = []
+            for task in fresh:
+                sweep_staging(task.root)
+                root = stagings[task.repo] = new_staging(task.root)
+                builds.append(stack.enter_context(_building(task, root)))
+            runs = [
+                stack.enter_context(_running(task, memory, rescue, after_crash=after_crash))
+                for task in tasks
+                if not task.is_fresh
+            ]
+            work = _Work(runs, builds)
+            _write(work, objects, crew, progress)
+        for task in fresh:
+            # From here until the state is recorded nothing else says that the tree is ours.
+            memory.note_begun(task.repo, _pack_begun(task.plan, None))
+            put_in_place(stagings[task.repo], task.root)
     except BaseException:
         # The room is given back at once; if even that fails, the next run does it.
         with suppress(SyncError):
-            for task in tasks:
-                if task.is_fresh:
-                    sweep_staging(task.root)
+            for task in fresh:
+                sweep_staging(task.root)
         raise
-    return {run.task.repo: run.done for run in runs}
+    return work.done()
 
 
-def _carry_out(
-    tasks: list[Task],
-    stagings: dict[str, Path],
-    *,
-    memory: MachineMemory,
-    objects: ObjectReader,
-    rescue: RescueFolder,
-    progress: ProgressListener,
-    after_crash: bool,
-) -> list[_Run]:
-    with ExitStack() as stack:
-        runs = []
-        for task in tasks:
-            root = task.root
-            if task.is_fresh:
-                sweep_staging(root)
-                root = stagings[task.repo] = new_staging(root)
-            else:
-                before = memory.begun(task.repo)
-                memory.note_begun(task.repo, _pack_begun(task.plan, parse_begun(before)))
-            writer = TreeWriter(root, ours=_ours(task.plan), rescue=rescue, repo=task.repo, fresh=task.is_fresh)
-            runs.append(_Run(task, stack.enter_context(writer)))
-            if not task.is_fresh and (after_crash or before is not None):
-                writer.sweep()
-        _write(runs, objects, progress)
-        return runs
+@contextmanager
+def _building(task: Task, root: Path) -> Iterator[_Build]:
+    """Have the tree that *task* makes begun at *root*."""
+    from synccore.building import Building
+
+    with Building(task.repo, root) as building:
+        yield _Build(task, building)
+
+
+@contextmanager
+def _running(task: Task, memory: MachineMemory, rescue: RescueFolder, *, after_crash: bool) -> Iterator[_Run]:
+    """Have the tree that *task* changes open, free of what an unfinished run has left there."""
+    before = memory.begun(task.repo)
+    memory.note_begun(task.repo, _pack_begun(task.plan, parse_begun(before)))
+    with TreeWriter(task.root, ours=_ours(task.plan), rescue=rescue, repo=task.repo) as writer:
+        if after_crash or before is not None:
+            writer.sweep()
+        yield _Run(task, writer)
 
 
 def _ours(plan: Plan) -> Callable[[TreePath], frozenset[Known]]:
@@ -347,54 +384,99 @@ def _ours(plan: Plan) -> Callable[[TreePath], frozenset[Known]]:
     return lambda path: plan.ours.get(path, nothing)
 
 
-def _write(runs: list[_Run], objects: ObjectReader, progress: ProgressListener) -> None:
-    _fetch(_by_block(chain.from_iterable([run.wants() for run in runs])), runs, objects, progress)
-    for run in runs:
+def _write(work: _Work, objects: ObjectReader, crew: Crew | None, progress: ProgressListener) -> None:
+    fetching = _Fetching(work, objects, progress)
+    fetching.fetch(fetching.wanted(chain.from_iterable([run.wants() for run in work.runs]), work.builds), crew)
+    for run in work.runs:
         run.end()
-    _fetch(_by_block(chain.from_iterable([run.late for run in runs])), runs, objects, progress)
+    for _, building in work.builds:
+        building.write_unplaced()
+    late = list(chain.from_iterable([run.late for run in work.runs]))
+    if late:
+        fetching.fetch(fetching.wanted(late, []), crew)
 
 
-def _by_block(wants: Iterable[tuple[Block, _Want]]) -> dict[Block, list[_Want]]:
-    """Put together what is wanted of each block."""
-    found: dict[Block, list[_Want]] = {}
-    last, mine = None, []
-    for block, want in wants:
-        # Neighbours are mostly in the same block, and to hash one takes longer than all else here.
-        if block is not last:
-            last, mine = block, found.setdefault(block, [])
-        mine.append(want)
-    return found
+class _Fetching:
+    """Fetches blocks and hands out what is in them."""
 
+    def __init__(self, work: _Work, objects: ObjectReader, progress: ProgressListener) -> None:
+        self._runs, self._builds = work
+        self._objects = objects
+        self._progress = progress
+        tasks = [run.task for run in work.runs] + [build.task for build in work.builds]
+        self._total = sum(len(task.plan.writes) for task in tasks)
+        # A list and not a sum, for several threads add to it.
+        self._built: list[int] = []
 
-def _fetch(
-    wants: dict[Block, list[_Want]], runs: list[_Run], objects: ObjectReader, progress: ProgressListener
-) -> None:
-    """Fetch blocks and hand out their chunks, which the threads that open them have checked."""
-    total = sum(len(run.task.plan.writes) for run in runs)
-    for block, contents in _opened(wants, objects):
-        for want, data in zip(wants[block], contents, strict=True):
-            run = want.run
-            if not run.has_begun:
-                run.begin()
-            run.take(want, data)
-        progress(Progress(phase="write", done=sum(len(run.done.written) for run in runs), total=total, unit="files"))
+    @staticmethod
+    def wanted(wants: Iterable[tuple[Block, _Want]], builds: list[_Build]) -> dict[Block, _Wanted]:
+        """Put together what is wanted of each block."""
+        found: dict[Block, _Wanted] = {}
+        for number, (task, building) in enumerate(builds):
+            for block, pieces in building.plan(task.plan.writes, task.places).items():
+                found.setdefault(block, _Wanted([], [])).pieces.append((number, pieces))
+        for block, want in wants:
+            found.setdefault(block, _Wanted([], [])).wants.append(want)
+        return found
 
-
-def _opened(wants: dict[Block, list[_Want]], objects: ObjectReader) -> Iterator[tuple[Block, list[bytes]]]:
-    """Yield every block with what is wanted of it: those of bundles as they arrive, then those that came with the head."""
-
-    def checked(block: Block, plain: bytes) -> list[bytes]:
-        return [
-            take_chunk(plain, offset, Chunk(digest, size_bytes), f"content of {run.task.repo}/{path}")
-            for run, path, _, digest, size_bytes, offset, _ in wants[block]
+    def fetch(self, wanted: dict[Block, _Wanted], crew: Crew | None) -> None:
+        """Fetch the blocks of *wanted*: those of bundles as they arrive, then those that came with the head."""
+        stored = self._objects.load_frames(block for block in wanted if isinstance(block, StoredBlock))
+        inline = [
+            Frame(block, block.frame, "an inline block of the head")
+            for block in wanted
+            if isinstance(block, InlineBlock)
         ]
+        if crew and self._builds:
+            self._share(wanted, chain(stored, [inline]), crew)
+            return
+        if len(wanted) > len(inline):
+            for block, plain in opened_ahead(
+                chain.from_iterable(stored), lambda block, plain: self._compared(wanted[block], plain)
+            ):
+                self._hand_out(wanted[block], plain)
+        for frame in inline:
+            self._hand_out(wanted[frame.block], self._compared(wanted[frame.block], frame.open()))
 
-    blocks = list(wants)
-    yield from objects.load_blocks((block for block in blocks if isinstance(block, StoredBlock)), checked)
-    for block in blocks:
-        if isinstance(block, InlineBlock):
-            plain = open_block(block.frame, block.plain_bytes, block.checksum, "an inline block of the head")
-            yield block, checked(block, plain)
+    def _share(self, wanted: dict[Block, _Wanted], runs: Iterator[list[Frame]], crew: Crew) -> None:
+        """Do the same with *crew*, which is given what is of trees that are being built, and no large file's."""
+        from synccore.building import order, site
+
+        def ordered(frame: Frame) -> bytes | None:
+            pieces, wants = wanted[frame.block]
+            return None if wants or any(it.large for _, it in pieces) else order(frame, pieces)
+
+        def note(frame: Frame) -> None:
+            self._note_built(wanted[frame.block])
+
+        with crew.sharing(site(build.building for build in self._builds), runs, ordered, note) as ours:
+            for frame, again in ours:
+                mine = wanted[frame.block]
+                self._hand_out(mine, self._compared(mine, frame.open()), again=again)
+
+    def _compared(self, wanted: _Wanted, plain: bytes) -> bytes:
+        """Compare all that is wanted of a block with its digests; safe from any thread."""
+        for number, pieces in wanted.pieces:
+            self._builds[number].building.compare(plain, pieces)
+        for run, path, _, digest, size_bytes, offset, _ in wanted.wants:
+            take_chunk(plain, offset, Chunk(digest, size_bytes), f"content of {run.task.repo}/{path}")
+        return plain
+
+    def _hand_out(self, wanted: _Wanted, plain: bytes, *, again: bool = False) -> None:
+        """Write all that is wanted of a block that was compared."""
+        for number, pieces in wanted.pieces:
+            self._builds[number].building.write(plain, pieces, again=again)
+        for want in wanted.wants:
+            if not want.run.has_begun:
+                want.run.begin()
+            want.run.take(want, plain[want.offset : want.offset + want.size_bytes])
+        self._note_built(wanted)
+        done = sum(self._built) + sum(build.building.large_files for build in self._builds)
+        done += sum(len(run.done.written) for run in self._runs)
+        self._progress(Progress(phase="write", done=done, total=self._total, unit="files"))
+
+    def _note_built(self, wanted: _Wanted) -> None:
+        self._built.append(sum(len(pieces.whole) for _, pieces in wanted.pieces))
 
 
 def _pack_begun(plan: Plan, before: dict[TreePath, frozenset[Known]] | None) -> bytes:

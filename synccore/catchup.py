@@ -7,8 +7,9 @@ recorded after the last file, so that whatever is interrupted is completed or he
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from synccore import wire
 from synccore.backends.base import Found, Reader, Unchanged
@@ -31,6 +32,9 @@ from synccore.worktree.lock import TreeLock
 from synccore.worktree.machine import MachineMemory, State, TreeState
 from synccore.worktree.rescue import RescueFolder
 from synccore.worktree.staging import sweep_all_staging
+
+if TYPE_CHECKING:
+    from synccore.crew import Crew
 
 # Past this the kept deltas are replaced by a listing, so that reading them stays cheap.
 _MAX_DELTA_BYTES = 2**20
@@ -77,16 +81,18 @@ def catch_up(
             found = again
         head = decode_head(found.data, f"head {head_key(user)}")
         objects = ObjectReader(backend, user)
-        tasks = _tasks(home, head, state, memory, objects)
-        before_writing()
-        done = carry_out(
-            tasks,
-            memory=memory,
-            objects=objects,
-            rescue=RescueFolder(home, now_ns=now_ns),
-            progress=progress,
-            after_crash=lock.after_crash,
-        )
+        with _crew(home, head, state) as crew:
+            tasks = _tasks(home, head, state, memory, objects)
+            before_writing()
+            done = carry_out(
+                tasks,
+                memory=memory,
+                objects=objects,
+                rescue=RescueFolder(home, now_ns=now_ns),
+                crew=crew,
+                progress=progress,
+                after_crash=lock.after_crash,
+            )
         trees = {**_stopped(state, head, home), **{task.repo: _remember(task, memory, state) for task in tasks}}
         after = State(identity, found.version, {**_confirmed(state, head), **trees}, boot_id())
         memory.store(after)
@@ -94,6 +100,16 @@ def catch_up(
             memory.forget_begun(task.repo)
         memory.forget_other_bases(after)
         return PullReport(repos=tuple(_line(repo, after, state, done) for repo in sorted(after.trees)))
+
+
+def _crew(home: Path, head: Head, state: State) -> AbstractContextManager[Crew | None]:
+    """Have others begin to come who help with the trees that are to be built; they need as long as it takes to plan."""
+    files = sum(at.files for repo, at in head.repos.items() if repo not in state.trees and _is_free(home / repo))
+    if not files:
+        return nullcontext()
+    from synccore.crew import Crew
+
+    return Crew(files)
 
 
 def _confirmed(state: State, head: Head) -> dict[str, TreeState]:
@@ -147,7 +163,13 @@ def _tasks(home: Path, head: Head, state: State, memory: MachineMemory, objects:
     here = _Here(home, head, state, memory, objects)
     planned = {repo: _task_by_deltas(repo, at, here) for repo, at in moved.items()}
     listed = [at.manifest for repo, at in moved.items() if planned[repo] is None and at.manifest is not None]
-    manifests = {stored.ref: stored for stored in objects.load_manifests(listed)}
+    # Of what nothing stands here and nothing has changed since its listing, all is going to be fetched.
+    whole = {
+        at.manifest
+        for repo, at in moved.items()
+        if at.manifest is not None and _is_free(home / repo) and not changes_above(head.records, repo, at.base)
+    }
+    manifests = {stored.ref: stored for stored in objects.load_manifests(listed, expect_all=whole)}
     return [planned[repo] or _task_by_trees(repo, at, here, manifests) for repo, at in moved.items()]
 
 
@@ -241,7 +263,7 @@ def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectR
     root = here.home / repo
     stored = manifests[at.manifest] if at.manifest is not None else None
     target = _target(repo, at, here.head, stored)
-    is_fresh = not root.exists() or (root.is_dir() and not any(root.iterdir()))
+    is_fresh = _is_free(root)
     base = {} if is_fresh else _base(repo, here.state.trees.get(repo), here.memory).tree
     begun = {} if is_fresh else parse_begun(here.memory.begun(repo))
     if begun is None:
@@ -260,6 +282,11 @@ def _task_by_trees(repo: str, at: RepoHead, here: _Here, manifests: dict[ObjectR
         manifest=b"" if stored is None else stored.data,
         changes=changes_above(here.head.records, repo, at.base),
     )
+
+
+def _is_free(root: Path) -> bool:
+    """Tell whether nothing stands at *root*, so that a whole tree can appear there."""
+    return not root.exists() or (root.is_dir() and not any(root.iterdir()))
 
 
 def _base(repo: str, tree: TreeState | None, memory: MachineMemory) -> Manifest:

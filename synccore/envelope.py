@@ -135,7 +135,7 @@ def _compressor(size: int) -> zstandard.ZstdCompressor:
     return compressor
 
 
-def decompress(frame: bytes, size: int, what: str) -> bytes:
+def decompress(frame: bytes | memoryview, size: int, what: str) -> bytes:
     """Return the content of *frame*, which must be exactly *size* bytes.
 
     Raises:

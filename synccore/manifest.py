@@ -86,6 +86,14 @@ class Manifest(NamedTuple):
     places: dict[Digest, Place]
 
 
+class PackedManifest(NamedTuple):
+    """A manifest that was unpacked and not yet looked at."""
+
+    snapshot: wire.Packed
+    tree: wire.Packed
+    places: wire.Packed
+
+
 def chunks_of(entry: Entry) -> tuple[Chunk, ...]:
     """Return the chunks that make up *entry*'s content, the whole one included."""
     if entry.chunks:
@@ -136,10 +144,36 @@ def decode_manifest(data: bytes, what: str) -> Manifest:
     Raises:
         IntegrityError: it is not a manifest.
     """
-    snapshot, tree_part, place_part = wire.row(wire.unpack(unseal(ObjectKind.MANIFEST, data, what), what), 3, what)
-    tree = parse_tree(tree_part, what)
+    return parse_manifest(unpack_manifest(data, what), what)
+
+
+def unpack_manifest(data: bytes, what: str) -> PackedManifest:
+    """Unpack the manifest whose stored bytes *data* is, for `parse_manifest`; errors as `decode_manifest`."""
+    snapshot, tree, places = wire.row(wire.unpack(unseal(ObjectKind.MANIFEST, data, what), what), 3, what)
+    return PackedManifest(snapshot, tree, places)
+
+
+def parse_manifest(packed: PackedManifest, what: str) -> Manifest:
+    """Return the manifest that *packed* is, checked; errors as `decode_manifest`."""
+    tree = parse_tree(packed.tree, what)
     refuse_file_above_file(tree, what)
-    return Manifest(wire.digest(snapshot, what), tree, parse_places(place_part, tree, b"", what))
+    return Manifest(wire.digest(packed.snapshot, what), tree, parse_places(packed.places, tree, b"", what))
+
+
+def bundles_in_use(packed: PackedManifest, what: str) -> dict[ObjectRef, int]:
+    """Return how many bytes of each bundle the manifest refers to, by its own word; the rest of it is not looked at.
+
+    Raises:
+        IntegrityError: it is not a manifest.
+    """
+    bundles_part, blocks_part, _ = wire.row(packed.places, 3, what)
+    bundles = [parse_object_ref(item, what) for item in wire.rows(bundles_part, what)]
+    used = [0] * (len(bundles) + 1)
+    for item in wire.rows(blocks_part, what):
+        bundle, _, stored, _, _ = wire.uints(wire.row(item, 5, what), what)
+        if bundle < len(used):
+            used[bundle] += stored
+    return dict(zip(bundles, used[1:], strict=True))
 
 
 def decode_checked_before(data: bytes, what: str) -> Manifest:

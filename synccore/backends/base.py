@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, NewType, Protocol
 
 from synccore.keys import Key
@@ -17,11 +17,35 @@ from synccore.keys import Key
 Version = NewType("Version", str)
 
 
-class Found(NamedTuple):
-    """An object as it was got: its bytes and the version they are."""
+class Found:
+    """An object as it was got.
 
-    data: bytes
-    version: Version
+    Attributes:
+        data: its bytes.
+    """
+
+    __slots__ = ("_version", "data")
+
+    def __init__(self, data: bytes, version: Version | Callable[[], Version]) -> None:
+        """Note what was found; *version* may be what works it out, which is called by nobody who does not need it."""
+        self.data = data
+        self._version = version
+
+    @property
+    def version(self) -> Version:
+        """The version that the bytes are."""
+        if callable(self._version):
+            self._version = self._version()
+        return self._version
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Found) and (self.data, self.version) == (other.data, other.version)
+
+    def __hash__(self) -> int:
+        return hash((self.data, self.version))
+
+    def __repr__(self) -> str:
+        return f"Found({self.data!r}, {self.version!r})"
 
 
 class Unchanged:

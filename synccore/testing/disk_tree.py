@@ -16,6 +16,7 @@ from synccore.digest import digest_of
 from synccore.journal import Known
 from synccore.manifest import FileKind
 from synccore.treepath import TreePath
+from synccore.worktree.fresh_tree import FreshTree
 from synccore.worktree.outcome import Outcome
 from synccore.worktree.rescue import RescueFolder
 from synccore.worktree.tree_writer import TreeWriter
@@ -132,17 +133,22 @@ def write(writer: TreeWriter, path: str, content: Content) -> Outcome:
     return writer.write(TreePath(path), kind, data, digest_of(data))
 
 
+def build(root: Path, target: Mapping[str, Content]) -> None:
+    """Build the tree *target* at *root*, where there is nothing, as a first pull does."""
+    with FreshTree(root) as tree:
+        for path in sorted(target):
+            tree.write(TreePath(path), *kind_and_data(target[path]))
+
+
 def apply(
     root: Path,
     base: Mapping[str, Content],
     target: Mapping[str, Content],
     rescue: RescueFolder,
-    *,
-    fresh: bool = False,
 ) -> list[Outcome]:
     """Turn the working tree *root*, where *base* was written, into *target*, as a pull does."""
     ours = ours_in(base)
-    with TreeWriter(root, ours=lambda path: ours.get(path, ()), rescue=rescue, fresh=fresh) as writer:
+    with TreeWriter(root, ours=lambda path: ours.get(path, ()), rescue=rescue) as writer:
         outcomes = [writer.remove(TreePath(path)) for path in sorted(base) if path not in target]
         outcomes += [write(writer, path, target[path]) for path in sorted(target)]
     return outcomes

@@ -14,6 +14,9 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+
+from synccore.errors import ErrorKind, WorktreeError
 
 # Absent on Windows, where this module must at least import. (Python itself keeps handles from programs that it starts.)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -26,6 +29,8 @@ OPEN_TO_ADD = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW
 
 # What systems answer when a directory was to be opened and something else stands there (Linux, macOS, FreeBSD).
 NOT_A_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EMLINK})
+
+_CAN_WALK_BY_HANDLES = {os.open, os.stat, os.mkdir, os.rmdir, os.unlink, os.rename, os.link} <= os.supports_dir_fd
 
 # Refused by every call: a number that was given back may be another file's by now.
 _CLOSED = -1
@@ -153,6 +158,20 @@ class DirectoryChain:
     def _arrived(self) -> None:
         self.path = "/".join(self._parts)
         self.here = self._opened[-1]
+
+
+def require_handles(root: Path) -> None:
+    """Check that this system can write the tree *root* safely.
+
+    Raises:
+        WorktreeError: it cannot.
+    """
+    if not _CAN_WALK_BY_HANDLES:
+        raise WorktreeError(
+            ErrorKind.WORKTREE,
+            f"cannot write the tree {root}: this system has no directory handles; downloads need Linux or macOS",
+            path=str(root),
+        )
 
 
 def make_directory(parent: int, name: bytes) -> None:

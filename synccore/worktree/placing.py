@@ -25,12 +25,13 @@ def mode(kind: FileKind) -> int:
     return 0o777 if kind is FileKind.EXECUTABLE else 0o666
 
 
-def make(directory: int, name: bytes, kind: FileKind, data: bytes) -> None:
+def make(directory: int, name: bytes, kind: FileKind, data: bytes | memoryview) -> None:
     """Make the file or link *name*, where there must be nothing."""
     if kind is FileKind.SYMLINK:
-        if b"\0" in data:
+        target = bytes(data)
+        if b"\0" in target:
             raise OSError(errno.EINVAL, "a link's target cannot have a NUL byte")
-        os.symlink(data, name, dir_fd=directory)
+        os.symlink(target, name, dir_fd=directory)
         return
     handle = os.open(name, OPEN_NEW, mode(kind), dir_fd=directory)
     try:

@@ -228,6 +228,13 @@ def test_a_first_download(world: World) -> None:
     assert check_download(world, None, LARGE, THIRD) > 30
 
 
+def test_a_first_download_with_help(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synccore.crew._processors", lambda: 2)
+    monkeypatch.setattr("synccore.crew._FILES_EACH", 1)
+    many = {"alpha": nodes({f"d/{n}": noise(600_000, n) for n in range(3)}), "beta": nodes({"b.py": "1"})}
+    assert check_download(world, None, many, THIRD) > 30
+
+
 @few
 @given(pairs_of_histories(3))
 def test_a_download_of_anything(history: list[Trees]) -> None:

@@ -72,13 +72,13 @@ def test_an_upload(cloud: Lab, server: GcsServer, files: int, fault: Fault) -> N
 
 
 @pytest.mark.parametrize("fault", [Stall(), Reset()], ids=["while it waits", "while it pauses before the next try"])
-@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
-def test_a_download(cloud: Lab, server: GcsServer, *, is_first: bool, fault: Fault) -> None:
-    if not is_first:
+@pytest.mark.parametrize("kind", ["first", "first, with help", "later"])
+def test_a_download(cloud: Lab, server: GcsServer, kind: str, fault: Fault) -> None:
+    if kind == "later":
         lay(cloud, files=3)
         cloud.laptop.report("upload")
         cloud.machine.report("download")
-    lay(cloud, files=100)
+    lay(cloud, files=4500 if kind == "first, with help" else 100)
     cloud.laptop.report("upload")
     (bundle,) = [name for name in cloud.store.names() if "/bundles/" in name]
     server.inject(fault, name=bundle, times=10**6)

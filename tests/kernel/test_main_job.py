@@ -151,3 +151,14 @@ def test_kernels_that_start_together_both_see_the_finished_work(cloud: Machine) 
                 ran = notebook.run("import alpha0, alpha49; alpha0.X, alpha49.X")
                 assert ran.result == f"({version}, {version})"
                 assert len(ran.said) == 1
+
+
+def test_a_kernel_that_starts_with_a_large_tree_keeps_nobody_who_helped(machine: Machine) -> None:
+    machine.upload("alpha", {"alpha.py": "X = 1\n", **{f"data/{n % 30}/{n}.csv": f"{n}\n" for n in range(4500)}})
+    with machine.notebook() as notebook:
+        ran = notebook.run("import alpha, os; alpha.X")
+        assert ran.result == "1"
+        assert ran.stderr == ""
+        [line] = ran.said
+        assert " · 4501 files downloaded · " in line.replace(",", "")
+        assert "ChildProcessError" in str(notebook.run("os.waitpid(-1, os.WNOHANG)").error)

@@ -127,9 +127,8 @@ class RepositoryOfTrees(RuleBasedStateMachine):
 
     def _contents(self, found: Manifest) -> dict[str, bytes]:
         blocks = {found.places[chunk.digest].block for entry in found.tree.values() for chunk in chunks_of(entry)}
-        plain: dict[object, bytes] = dict(
-            self.objects.load_blocks((it for it in blocks if isinstance(it, StoredBlock)), lambda _block, plain: plain)
-        )
+        stored = self.objects.load_frames(it for it in blocks if isinstance(it, StoredBlock))
+        plain: dict[object, bytes] = {frame.block: frame.open() for run in stored for frame in run}
         for it in blocks:
             if isinstance(it, InlineBlock):
                 plain[it] = open_block(it.frame, it.plain_bytes, it.checksum, "inline")

@@ -18,7 +18,7 @@ from typing import Any
 
 from synccore.digest import digest_of
 from synccore.manifest import FileKind
-from synccore.testing.disk_tree import Content, Link, Node, Program, apply, lay_out, ours_in, read_back, write
+from synccore.testing.disk_tree import Content, Link, Node, Program, build, lay_out, ours_in, read_back, write
 from synccore.treepath import TreePath
 from synccore.worktree.lock import TreeLock
 from synccore.worktree.rescue import RescueFolder, rescued_under
@@ -104,7 +104,7 @@ def first(home: Path) -> None:
             sweep_staging(root)
         if not root.exists():
             staging = new_staging(root)
-            apply(staging, {}, TARGET, RescueFolder(home), fresh=True)
+            build(staging, TARGET)
             put_in_place(staging, root)
 
 

@@ -17,6 +17,7 @@ from synccore.errors import IntegrityError, InvalidInputError, WorktreeError
 from synccore.manifest import FileKind
 from synccore.testing.disk_tree import Folder, lay_out, marks, ours_in, read_back
 from synccore.treepath import TreePath
+from synccore.worktree.fresh_tree import FreshTree
 from synccore.worktree.outcome import Effect, Outcome
 from synccore.worktree.rescue import Reason, RescueFolder
 from synccore.worktree.tree_writer import TreeWriter
@@ -25,12 +26,23 @@ A = TreePath("p/a")
 
 
 @contextmanager
-def writing(home: Path, *, fresh: bool = False) -> Iterator[tuple[TreeWriter, RescueFolder]]:
+def writing(home: Path) -> Iterator[tuple[TreeWriter, RescueFolder]]:
     """Have a writer of the tree ``alpha``, where we wrote ``p/a`` as "1"."""
     ours = ours_in({A: "1"})
     rescue = RescueFolder(home)
-    with TreeWriter(home / "alpha", ours=lambda path: ours.get(path, ()), rescue=rescue, fresh=fresh) as writer:
+    with TreeWriter(home / "alpha", ours=lambda path: ours.get(path, ()), rescue=rescue) as writer:
         yield writer, rescue
+
+
+@contextmanager
+def beginning(home: Path, *, fresh: bool) -> Iterator[TreeWriter | FreshTree]:
+    """Have what begins large files of ``alpha``: of the tree as above, or of a fresh one."""
+    if fresh:
+        with FreshTree(home / "alpha") as tree:
+            yield tree
+    else:
+        with writing(home) as (writer, _):
+            yield writer
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["ordinary", "fresh"])
@@ -38,7 +50,7 @@ def test_pieces_from_several_threads_make_the_file(fresh: bool, tmp_path: Path) 
     data = random.Random(1).randbytes(3_000_001)
     starts = list(range(0, len(data), 100_000))
     random.Random(2).shuffle(starts)
-    with writing(tmp_path, fresh=fresh) as (writer, _):
+    with beginning(tmp_path, fresh=fresh) as writer:
         large = writer.begin(A, FileKind.EXECUTABLE, len(data))
 
         def work(mine: list[int]) -> None:
@@ -125,7 +137,7 @@ def test_a_file_that_is_there_already_is_not_touched(tmp_path: Path) -> None:
 def test_other_bytes_than_announced_change_nothing(fresh: bool, data: bytes, tmp_path: Path) -> None:  # noqa: FBT001 - as above
     if not fresh:
         lay_out(tmp_path / "alpha", {A: "1"})
-    with writing(tmp_path, fresh=fresh) as (writer, rescue):
+    with beginning(tmp_path, fresh=fresh) as writer:
         large = writer.begin(A, FileKind.FILE, 3)
         large.write_at(0, data)
         with pytest.raises(IntegrityError, match="expected SHA-256") as caught:
@@ -134,7 +146,7 @@ def test_other_bytes_than_announced_change_nothing(fresh: bool, data: bytes, tmp
         with pytest.raises(InvalidInputError):
             large.finish(digest_of(b"one"))
     assert read_back(tmp_path / "alpha") == ({"p": Folder()} if fresh else {A: "1"})
-    assert not rescue.saved
+    assert not (tmp_path / ".rescued").exists()
 
 
 @pytest.mark.parametrize(("offset", "data"), [(-1, b"x"), (3, b"x"), (0, b"four"), (2, b"xy")])

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from synccore.errors import ConflictError, ErrorKind, WorktreeError
-from synccore.testing.disk_tree import Folder, Link, Node, apply, lay_out, read_back
-from synccore.worktree.rescue import RescueFolder
+from synccore.testing.disk_tree import Folder, Link, Node, build, lay_out, read_back
 from synccore.worktree.staging import new_staging, put_in_place, sweep_staging
 
 
@@ -17,7 +16,7 @@ def test_a_finished_tree_takes_its_place(there: dict[str, Node], tmp_path: Path)
     lay_out(tmp_path, there)
     root = tmp_path / "alpha"
     staging = new_staging(root)
-    apply(staging, {}, {"p/a": "1"}, RescueFolder(tmp_path), fresh=True)
+    build(staging, {"p/a": "1"})
     assert read_back(root) == {}
     put_in_place(staging, root)
     assert read_back(tmp_path) == {"alpha/p/a": "1", ".synccode": Folder()}
@@ -27,7 +26,7 @@ def test_a_finished_tree_takes_its_place(there: dict[str, Node], tmp_path: Path)
 def test_what_appeared_meanwhile_is_not_replaced(there: dict[str, Node], tmp_path: Path) -> None:
     root = tmp_path / "alpha"
     staging = new_staging(root)
-    apply(staging, {}, {"a": "1"}, RescueFolder(tmp_path), fresh=True)
+    build(staging, {"a": "1"})
     lay_out(tmp_path, there)
     with pytest.raises(ConflictError, match="has come into being") as caught:
         put_in_place(staging, root)

@@ -280,28 +280,6 @@ def test_a_link_whose_target_has_a_nul_byte_is_refused(tmp_path: Path) -> None:
     assert read_back(tmp_path) == {"alpha": Folder()}
 
 
-def test_a_fresh_tree_is_the_target(tmp_path: Path) -> None:
-    target: dict[str, Content] = {"a": "1", "p/b": Program("2"), "p/q/c": Link("../b"), "p/q/d": ""}
-    with TreeWriter(tmp_path / "new", ours=lambda _: (), rescue=RescueFolder(tmp_path), fresh=True) as writer:
-        effects = {write(writer, path, content).effect for path, content in target.items()}
-    assert effects == {Effect.WRITTEN}
-    assert read_back(tmp_path) == {f"new/{path}": content for path, content in target.items()}
-
-
-def test_a_fresh_tree_needs_a_place_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "new").mkdir()
-    with pytest.raises(WorktreeError, match="File exists"):
-        TreeWriter(tmp_path / "new", ours=lambda _: (), rescue=RescueFolder(tmp_path), fresh=True)
-
-
-def test_a_fresh_tree_takes_no_path_twice(tmp_path: Path) -> None:
-    with TreeWriter(tmp_path / "new", ours=lambda _: (), rescue=RescueFolder(tmp_path), fresh=True) as writer:
-        write(writer, "a", "1")
-        with pytest.raises(WorktreeError, match="File exists"):
-            write(writer, "a", "2")
-    assert read_back(tmp_path) == {"new/a": "1"}
-
-
 @pytest.mark.parametrize("there", ["x", Link("elsewhere")], ids=["a file", "a link"])
 def test_a_root_that_is_no_directory_is_refused(there: Node, tmp_path: Path) -> None:
     lay_out(tmp_path, {"alpha": there, "elsewhere/inside": "1"})
@@ -313,7 +291,7 @@ def test_a_root_that_is_no_directory_is_refused(there: Node, tmp_path: Path) -> 
 
 
 def test_a_system_without_directory_handles_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("synccore.worktree.tree_writer._CAN_WALK_BY_HANDLES", False)
+    monkeypatch.setattr("synccore.worktree.directory_chain._CAN_WALK_BY_HANDLES", False)
     with pytest.raises(WorktreeError, match="Linux or macOS"):
         TreeWriter(tmp_path / "alpha", ours=lambda _: (), rescue=RescueFolder(tmp_path))
     assert read_back(tmp_path) == {}

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from synccore.manifest import FileKind
 from synccore.testing.disk_tree import Content, Link, apply, ours_in, write
 from synccore.treepath import TreePath
+from synccore.worktree.fresh_tree import FreshTree
 from synccore.worktree.rescue import RescueFolder
 from synccore.worktree.tree_writer import TreeWriter
 
@@ -71,14 +73,15 @@ def test_a_file_in_an_open_directory_costs_exactly(case: str, tmp_path: Path) ->
 
 
 def test_a_file_of_a_fresh_tree_costs_three_calls(tmp_path: Path) -> None:
-    with TreeWriter(tmp_path / "new", ours=lambda _: (), rescue=RescueFolder(tmp_path), fresh=True) as writer:
-        write(writer, "p/a", "1")
-        assert calls_of(lambda: write(writer, "p/b", "1")) == {"open": 1, "write": 1, "close": 1}
+    with FreshTree(tmp_path / "new") as tree:
+        tree.write(TreePath("p/a"), FileKind.FILE, b"1")
+        assert calls_of(lambda: tree.write(TreePath("p/b"), FileKind.FILE, b"1")) == {"open": 1, "write": 1, "close": 1}
 
 
 def test_a_directory_is_opened_once_for_all_its_files(tmp_path: Path) -> None:
-    with TreeWriter(tmp_path / "new", ours=lambda _: (), rescue=RescueFolder(tmp_path), fresh=True) as writer:
-        counted = calls_of(lambda: [write(writer, f"p/q/{number}", "1") for number in range(50)])
+    with FreshTree(tmp_path / "new") as tree:
+        paths = [TreePath(f"p/q/{number}") for number in range(50)]
+        counted = calls_of(lambda: [tree.write(path, FileKind.FILE, b"1") for path in paths])
     files, directories = 50, 2
     # A directory is made and opened.
     assert counted["open"] == files + directories

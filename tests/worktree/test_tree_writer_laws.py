@@ -18,6 +18,7 @@ from synccore.testing.disk_tree import (
     Pipe,
     Program,
     apply,
+    build,
     known,
     lay_out,
     marks,
@@ -126,7 +127,7 @@ def test_a_fresh_tree_is_the_same_as_one_that_grew(target: dict[str, Content]) -
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         apply(home / "grown", {}, target, RescueFolder(home))
-        apply(home / "fresh", {}, target, RescueFolder(home), fresh=True)
+        build(home / "fresh", target)
         assert read_back(home / "fresh") == read_back(home / "grown") == target
 
 
