@@ -234,12 +234,12 @@ def test_a_look_that_was_begun_sees_what_any_other_does(root: Path, tmp_path: Pa
 
     def snapshot(begun: Ahead | None) -> bytes:
         look = Look(source, cache, lambda: LATER_NS, ahead=begun)
-        intake = Intake()
+        read = []
         for item in look.scan.unread:
             data = (root / item.path).read_bytes()
             found = fingerprint((root / item.path).lstat())
-            intake.read.append(ReadFile(item.path, Entry(FileKind.FILE, len(data), digest_of(data)), found))
-        return bytes(look.finish(intake).snapshot)
+            read.append(ReadFile(item.path, Entry(FileKind.FILE, len(data), digest_of(data)), found))
+        return bytes(look.finish(Intake(read)).snapshot)
 
     def ahead_and_alone() -> tuple[bytes, bytes]:
         kept = cache.read_bytes() if cache.exists() else None
