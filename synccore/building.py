@@ -16,13 +16,14 @@ from synccore.bundle import open_block, take_chunk
 from synccore.digest import Digest
 from synccore.manifest import Chunk, Entry, FileKind
 from synccore.places import Block, Places
-from synccore.repository import Frame
 from synccore.treepath import TreePath
 from synccore.worktree.fresh_tree import FreshTree
 from synccore.worktree.large_file import LargeFile
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from synccore.repository import Frame
 
 _KINDS = tuple(FileKind)
 

@@ -393,7 +393,7 @@ def _write(work: _Work, objects: ObjectReader, crew: Crew | None, progress: Prog
         building.write_unplaced()
     late = list(chain.from_iterable([run.late for run in work.runs]))
     if late:
-        fetching.fetch(fetching.wanted(late, []), crew)
+        fetching.fetch(fetching.wanted(late, []), None)
 
 
 class _Fetching:

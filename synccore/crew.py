@@ -79,20 +79,24 @@ class Crew:
             Blocks, each with whether another may have done a part of it. Who asks for the next has done the last one; they end
             when all are done. What *runs* raises is raised there.
         """
-        sharing = _Sharing(runs, order, done, helpers=len(self._besides))
-        threads = [Thread(target=sharing.feed, args=(beside, site), daemon=True) for beside in self._besides]
-        for thread in threads:
-            thread.start()
+        sharing = _Sharing(runs, order, done)
+        threads: list[Thread] = []
         try:
+            threads.extend(sharing.begin(beside, site) for beside in self._besides)
             yield sharing.ours()
         except BaseException as error:
             for beside in self._besides:
                 beside.end()
             # Somebody who interrupts waits for no thread: one may be waiting for the network.
-            sharing.stop(wait=not isinstance(error, KeyboardInterrupt))
+            if sharing.stop(wait=not isinstance(error, KeyboardInterrupt)):
+                _join(threads)
             raise
-        for thread in threads:
-            thread.join()
+        _join(threads)
+
+
+def _join(threads: list[Thread]) -> None:
+    for thread in threads:
+        thread.join()
 
 
 def _processors() -> int:
@@ -110,8 +114,6 @@ class _Sharing(Generic[_T]):
         runs: Iterator[list[_T]],
         order: Callable[[_T], bytes | None],
         done: Callable[[_T], object],
-        *,
-        helpers: int,
     ) -> None:
         self._runs = runs
         self._run: deque[_T] = deque()
@@ -120,20 +122,18 @@ class _Sharing(Generic[_T]):
         self._turn = Condition(Lock())
         self._set_aside: deque[_T] = deque()
         self._undone: deque[_T] = deque()
-        self._helpers = helpers
+        self._helpers = 0
         self._is_over = False
         self._error: BaseException | None = None
 
-    def stop(self, *, wait: bool) -> None:
-        """Hand out no more, and with *wait* have all threads know it and be gone."""
+    def stop(self, *, wait: bool) -> bool:
+        """Hand out no more; tell whether all threads know it, which takes until none waits for *runs*."""
         self._is_over = True
-        if self._turn.acquire(blocking=wait):
-            try:
-                self._turn.notify_all()
-                while wait and self._helpers:
-                    self._turn.wait()
-            finally:
-                self._turn.release()
+        if not self._turn.acquire(blocking=wait):
+            return False
+        self._turn.notify_all()
+        self._turn.release()
+        return True
 
     def ours(self) -> Iterator[tuple[_T, bool]]:
         """Yield what is for this process, the last when the others have done all that is theirs."""
@@ -156,8 +156,15 @@ class _Sharing(Generic[_T]):
                     return None
                 self._turn.wait()
 
-    def feed(self, beside: Beside, site: bytes) -> None:
+    def begin(self, beside: Beside, site: bytes) -> Thread:
         """Have *beside* work on blocks until there are no more, or until it fails."""
+        thread = Thread(target=self._feed, args=(beside, site), daemon=True)
+        with self._turn:
+            thread.start()
+            self._helpers += 1
+        return thread
+
+    def _feed(self, beside: Beside, site: bytes) -> None:
         asked: deque[_T] = deque()
         try:
             beside.send(site)

@@ -209,9 +209,7 @@ class TreeWriter:
             raise InvalidInputError(ErrorKind.BAD_INPUT, f"{path} is a link, which comes whole", path=path)
         with self._lock:
             try:
-                here = self._enter(path.parent)
-                directory = os.dup(here.handle)
-                name = self._names.next()
+                directory, name = os.dup(self._enter(path.parent).handle), self._names.next()
                 try:
                     handle = os.open(name, OPEN_NEW_TO_READ_BACK, mode(kind), dir_fd=directory)
                 except BaseException:
@@ -220,8 +218,7 @@ class TreeWriter:
             except OSError as error:
                 raise worktree_error(error, self._root / path, "begin") from error
             finally:
-                early = list(self._saved)
-                self._saved.clear()
+                early, self._saved = self._saved, []
 
         def appear(digest: Digest) -> Outcome:
             outcome = self._finish(path, Known(kind, digest), directory, name, early)

@@ -160,21 +160,18 @@ def test_each_block_is_done_by_somebody_and_by_nobody_else(name: str, helpers: C
 def test_what_was_asked_and_not_done_is_done_here_as_something_that_may_be_there(
     helpers: Callable[[str], None],
 ) -> None:
-    helpers("failing")
-    alone = threading.Event()
-
-    def blocks() -> Iterator[list[int]]:
-        for block in range(9):
-            if threading.current_thread() is threading.main_thread():
-                # Until both of the others have been asked for something.
-                assert alone.wait(60)
-            elif block == 1:
-                alone.set()
-            yield [block]
-
-    done = shared(blocks())
-    assert {0, 1} <= {block for block, is_again in done.ours if is_again}
-    assert sorted(ours_alone(done)) == list(range(9))
+    helpers("dying")
+    before = other_threads()
+    theirs: list[int] = []
+    with Crew(2) as crew, crew.sharing(b"here", runs_of(200), lambda _: b"do it", theirs.append) as ours:
+        # Each dies of its third.
+        for thread in other_threads() - before:
+            thread.join()
+        done = list(ours)
+    again = [block for block, is_again in done if is_again]
+    assert len(theirs) == 4
+    assert len(again) >= 2
+    assert sorted(theirs + [block for block, _ in done]) == list(range(200))
 
 
 def test_what_is_not_for_others_is_done_here(helpers: Callable[[str], None]) -> None:
