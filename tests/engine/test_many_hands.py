@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from synccore.backends.memory import MemoryBackend
 from synccore.hands import Hands
+from synccore.intake import Intake, take_in
+from synccore.look import Look, Source
+from synccore.reading import Claims
 from synccore.testing.invariants import assert_same_tree, assert_sound
 from synccore.testing.lab import Lab
-from synccore.testing.trees import TreeLiteral, link, noise
+from synccore.testing.trees import TreeLiteral, lay, link, noise
 
 ALPHA: TreeLiteral = {
     **{f"d{number % 7}/{number:03}": noise(3000, number) for number in range(300)},
@@ -98,3 +103,29 @@ def test_hands_are_called_for_by_much_in_few_files(
     lab.laptop.lay(alpha={f"{number:03}": noise(size_bytes, number) for number in range(100)})
     lab.laptop.push()
     assert len(started) == hands
+
+
+@pytest.mark.parametrize(
+    ("list_bytes", "is_git", "times"),
+    [
+        pytest.param(100, True, 1, id="a long list"),
+        pytest.param(10**6, True, 0, id="a short list"),
+        pytest.param(100, False, 0, id="a plain folder"),
+    ],
+)
+def test_hands_are_called_for_while_git_lists_a_tree_that_is_new(
+    *, list_bytes: int, is_git: bool, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synccore.look._LARGE_LIST_BYTES", list_bytes)
+    root, called = tmp_path / "alpha", []
+    lay(root, {"a": "1", "b": "2"})
+    if is_git:
+        subprocess.run(["git", "init", "-q", str(root)], check=True)
+        subprocess.run(["git", "-C", str(root), "add", "."], check=True)
+    for _ in range(2):
+        look = Look(Source("alpha", root), tmp_path / "cache", time.time_ns, at_many=lambda: called.append(1))
+        intake = Intake()
+        list(take_in(root, look.scan.unread, Claims(lambda _digest: True), intake))
+        look.finish(intake)
+    # What was looked at before is known: little of it will have to be read.
+    assert len(called) == times
