@@ -99,9 +99,9 @@ class Intake:
         self.problems += batch.problems
 
     @property
-    def read(self) -> list[ReadFile]:
+    def read(self) -> tuple[ReadFile, ...]:
         """All files, one by one."""
-        return list(map(ReadFile, self.paths, self.entries, Fingerprints.from_bytes(bytes(self.prints))))
+        return tuple(map(ReadFile, self.paths, self.entries, Fingerprints.from_bytes(bytes(self.prints))))
 
 
 def take_in(
