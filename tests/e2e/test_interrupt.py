@@ -22,10 +22,10 @@ def server(cloud: Lab) -> GcsServer:
     return cloud.store.server
 
 
-def lay(lab: Lab, *, files: int) -> None:
+def lay(lab: Lab, *, files: int, size_bytes: int = 2000) -> None:
     """Lay out files that do not compress: many of them go into a bundle, a few into the head."""
     for number in range(files):
-        (lab.code(lab.laptop) / f"m{number}.bin").write_bytes(os.urandom(2000))
+        (lab.code(lab.laptop) / f"m{number}.bin").write_bytes(os.urandom(size_bytes))
 
 
 def interrupt(actor: Actor, command: str, server: GcsServer, **request: str) -> None:
@@ -69,6 +69,33 @@ def test_an_upload(cloud: Lab, server: GcsServer, files: int, fault: Fault) -> N
     cloud.machine.report("download")
     assert files_below(cloud.tree(cloud.machine)) == files_below(cloud.code(cloud.laptop))
     assert [line["sequence"] for line in cloud.laptop.report("log")["uploads"]] == [1]
+
+
+@pytest.mark.vm
+def test_an_upload_that_other_processes_help_with(cloud: Lab, server: GcsServer) -> None:
+    lay(cloud, files=2200, size_bytes=10_000)
+    server.inject(Stall(), operation="put", times=10**6)
+    server.forget()
+    with subprocess.Popen(
+        [str(cloud.laptop.program), "upload"],
+        env=cloud.laptop.environment,
+        cwd=cloud.laptop.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        server.wait_for(operation="put")
+        # As a terminal does it.
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err.splitlines()[-2:]) == (130, "", SAID)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    server.heal()
+    assert cloud.laptop.run("upload").code == 0
+    cloud.machine.report("download")
+    assert files_below(cloud.tree(cloud.machine)) == files_below(cloud.code(cloud.laptop))
 
 
 @pytest.mark.parametrize("fault", [Stall(), Reset()], ids=["while it waits", "while it pauses before the next try"])
