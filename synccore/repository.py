@@ -318,7 +318,7 @@ class ObjectWriter:
 
     def _put(self, key: Key, ref: ObjectRef, data: bytes) -> int:
         try:
-            self._backend.put(key, data, replacing=None)
+            self._backend.put(key, data, replacing=None, digest=ref.digest)
         except ConflictError as error:
             # Names do not come twice, so this is our own put, sent again because its answer was lost; or the one chance in
             # a great many, and then what is there may be about to be pruned unless it is young.

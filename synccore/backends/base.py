@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, NewType, Protocol
 
+from synccore.digest import Digest
 from synccore.keys import Key
 
 Version = NewType("Version", str)
@@ -99,10 +100,11 @@ class Reader(Protocol):
 class Writer(Reader, Protocol):
     """What it takes to write one."""
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
         """Store *data* under *key* and return its version.
 
-        *replacing* is the version that the key must have now; ``None`` means that the key must be free.
+        *replacing* is the version that the key must have now; ``None`` means that the key must be free. *digest* is that of *data*, if
+        it is known: a storage whose versions are digests need not work it out again.
 
         Raises:
             ConflictError: the key is taken (``KEY_TAKEN``) or has another version or none (``VERSION_MOVED``); nothing changed.

@@ -20,6 +20,7 @@ from synccore.backends.gcs_api import OK, PRECONDITION_FAILED, UNAUTHORIZED, Ans
 from synccore.backends.gcs_tokens import Tokens, refusal_of
 from synccore.backends.opening import endpoint_of
 from synccore.backends.refusals import check_range, version_moved
+from synccore.digest import Digest
 from synccore.errors import ErrorKind, NotFoundError, SyncError
 from synccore.keys import Key
 
@@ -73,7 +74,7 @@ class GcsBackend:
         call = self._store.range_call(key, start, length)
         return self._store.read_range(call, self._send(call), start, length)
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:  # noqa: ARG002 - its versions are no digests
         """Store an object, as `Writer.put` promises."""
         call = self._store.put_call(key, data, replacing=replacing)
         return self._store.read_put(call, self._send(call), replacing=replacing)

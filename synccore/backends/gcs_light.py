@@ -28,6 +28,7 @@ from synccore.backends.gcs_tokens import Token, Tokens
 from synccore.backends.http1 import HttpError, Request, exchange
 from synccore.backends.opening import endpoint_of
 from synccore.backends.refusals import check_range
+from synccore.digest import Digest
 from synccore.errors import SyncError
 from synccore.keys import Key
 
@@ -110,13 +111,13 @@ class LightGcsBackend:
                 return self._store.read_range(call, self._send(call), start, length)
         return self._fallback().get_range(key, start, length)
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
         """Store an object, as `Writer.put` promises."""
         if self._goes_lightly:
             call = self._store.put_call(key, data, replacing=replacing)
             with contextlib.suppress(_UnusualError):
                 return self._store.read_put(call, self._send(call), replacing=replacing)
-        return self._fallback().put(key, data, replacing=replacing)
+        return self._fallback().put(key, data, replacing=replacing, digest=digest)
 
     def delete(self, key: Key, *, expecting: Version) -> None:
         """Delete an object, as `Writer.delete` promises."""

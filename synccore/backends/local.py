@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from synccore.backends.base import Found, Listed, Unchanged, Version
 from synccore.backends.refusals import check_range, key_taken, no_bucket, no_object, refused, too_short, version_moved
+from synccore.digest import Digest
 from synccore.errors import BackendError, ErrorKind, InvalidInputError, SyncError, UnavailableError
 from synccore.keys import Key
 
@@ -84,7 +85,7 @@ class LocalBackend:
             raise too_short(self.base_url, key, start, length)
         return part
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
         """Store an object, as `Writer.put` promises, and make the directories it needs."""
         path = self._path(key)
         with self._translated("write", path):
@@ -102,7 +103,8 @@ class LocalBackend:
             _sync_directory(path.parent)
         except OSError as error:
             raise self._unsettled(path, error) from error
-        return _version_of(data)
+        # Of a bundle it is known already, and to work it out again is 4 % of a first upload of 30,000 files.
+        return _version_of(data) if digest is None else Version(digest.hex())
 
     def delete(self, key: Key, *, expecting: Version) -> None:
         """Delete an object, as `Writer.delete` promises; also what crashed writers left in its directory a day ago."""

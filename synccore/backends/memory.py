@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from synccore.backends.base import Found, Listed, Unchanged, Version
 from synccore.backends.refusals import check_range, key_taken, no_bucket, no_object, too_short, version_moved
+from synccore.digest import Digest
 from synccore.keys import Key
 
 
@@ -62,7 +63,7 @@ class MemoryBackend:
             raise too_short(self.base_url, key, start, length)
         return part
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:  # noqa: ARG002 - its versions are no digests
         """Store an object, as `Writer.put` promises."""
         with self._lock:
             self._check_bucket()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from synccore.backends.base import Backend, Found, Listed, Unchanged, Version
+from synccore.digest import Digest
 from synccore.keys import Key
 
 _T = TypeVar("_T")
@@ -50,10 +51,10 @@ class PassingBackend:
         """Get a part of an object, as `Reader.get_range` promises."""
         return self.pass_on("get_range", lambda: self._inner.get_range(key, start, length))
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
         """Store an object, as `Writer.put` promises."""
         name = "put" if replacing is None else "conditional_put"
-        return self.pass_on(name, lambda: self._inner.put(key, data, replacing=replacing))
+        return self.pass_on(name, lambda: self._inner.put(key, data, replacing=replacing, digest=digest))
 
     def delete(self, key: Key, *, expecting: Version) -> None:
         """Delete an object, as `Writer.delete` promises."""

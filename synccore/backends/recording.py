@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from synccore.backends.base import Backend, Found, Unchanged, Version
 from synccore.backends.passing import PassingBackend
+from synccore.digest import Digest
 from synccore.keys import Key
 
 _T = TypeVar("_T")
@@ -60,9 +61,9 @@ class RecordingBackend(PassingBackend):
         self._read(len(data))
         return data
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
         """Count and pass on."""
-        version = super().put(key, data, replacing=replacing)
+        version = super().put(key, data, replacing=replacing, digest=digest)
         with self._lock:
             self.bytes_written += len(data)
         return version

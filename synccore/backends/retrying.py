@@ -13,6 +13,7 @@ from typing import TypeVar
 from synccore.backends.base import Backend, Found, Listed, Version
 from synccore.backends.passing import PassingBackend
 from synccore.backends.patience import Patience, random_fraction
+from synccore.digest import Digest
 from synccore.errors import ConflictError, ErrorKind, NotFoundError, SyncError, UnavailableError
 from synccore.keys import Key
 
@@ -57,20 +58,22 @@ class RetryingBackend(PassingBackend):
         del name
         return self._insist(call)
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
         """Store an object, trying again where no earlier try can have happened or its outcome can be read back.
 
         For a create-only put it can: whoever finds the key taken after an unanswered try, and the very same bytes under
         it, has what was asked for.
         """
         if replacing is not None:
-            return self._insist(lambda: self._inner.put(key, data, replacing=replacing), unless=is_ambiguous)
+            return self._insist(
+                lambda: self._inner.put(key, data, replacing=replacing, digest=digest), unless=is_ambiguous
+            )
         unanswered = False
 
         def create() -> Version:
             nonlocal unanswered
             try:
-                return self._create(key, data, perhaps_done=unanswered)
+                return self._create(key, data, digest, perhaps_done=unanswered)
             except UnavailableError as error:
                 unanswered = unanswered or is_ambiguous(error)
                 error.facts["ambiguous"] = unanswered
@@ -95,10 +98,10 @@ class RetryingBackend(PassingBackend):
             else:
                 return
 
-    def _create(self, key: Key, data: bytes, *, perhaps_done: bool) -> Version:
+    def _create(self, key: Key, data: bytes, digest: Digest | None, *, perhaps_done: bool) -> Version:
         """Create the object; where an earlier try may have done so, the same bytes under the key are success."""
         try:
-            return self._inner.put(key, data, replacing=None)
+            return self._inner.put(key, data, replacing=None, digest=digest)
         except ConflictError as error:
             if not perhaps_done or error.kind is not ErrorKind.KEY_TAKEN:
                 raise

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 import pytest
 
 from synccore.backends.base import Backend, Found, Unchanged, Version
+from synccore.digest import digest_of
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, NotFoundError
 from synccore.keys import Key
 
@@ -183,6 +184,15 @@ class BackendContract(ABC):
         with pytest.raises(ConflictError) as caught:
             backend.put(_HEAD, b"same", replacing=None)
         assert caught.value.kind is ErrorKind.KEY_TAKEN
+
+    def test_a_digest_that_is_known_makes_no_difference(self, backend: Backend) -> None:
+        """Who knows what the data's digest is may say so."""
+        version = backend.put(_HEAD, b"one", replacing=None, digest=digest_of(b"one"))
+        found = backend.get(_HEAD)
+        assert isinstance(found, Found)
+        assert (found.data, found.version) == (b"one", version)
+        assert isinstance(backend.get(_HEAD, unless=version), Unchanged)
+        assert backend.put(_HEAD, b"two", replacing=version, digest=digest_of(b"two")) != version
 
     def test_a_put_replaces_the_version_that_it_names(self, backend: Backend) -> None:
         version = backend.put(_HEAD, b"one", replacing=None)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from synccore.backends.base import Backend, Found, Listed, Unchanged, Version
+from synccore.digest import Digest
 from synccore.keys import Key
 
 _T = TypeVar("_T")
@@ -107,9 +108,9 @@ class TurnTaking:
         """Get a part in a turn of ours."""
         return self._turns.call(self._name, lambda: self._inner.get_range(key, start, length))
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
         """Put in a turn of ours."""
-        return self._turns.call(self._name, lambda: self._inner.put(key, data, replacing=replacing))
+        return self._turns.call(self._name, lambda: self._inner.put(key, data, replacing=replacing, digest=digest))
 
     def delete(self, key: Key, *, expecting: Version) -> None:
         """Delete in a turn of ours."""

@@ -8,6 +8,7 @@ import pytest
 
 from synccore.backends.base import Found, Unchanged, Version
 from synccore.backends.memory import MemoryBackend
+from synccore.digest import Digest
 from synccore.keys import Key
 from synccore.testing.invariants import assert_is_at_head
 from synccore.testing.lab import Lab
@@ -40,9 +41,9 @@ class Gathering(MemoryBackend):
         self._gather(key)
         return super().get(key, unless=unless)
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
         self._gather(key)
-        return super().put(key, data, replacing=replacing)
+        return super().put(key, data, replacing=replacing, digest=digest)
 
     def _gather(self, key: Key) -> None:
         kind = key.split("/")[1]

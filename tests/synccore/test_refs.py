@@ -11,7 +11,7 @@ from synccore.backends.memory import MemoryBackend
 from synccore.backends.patience import Patience
 from synccore.backends.recording import RecordingBackend
 from synccore.backends.retrying import RetryingBackend
-from synccore.digest import digest_of
+from synccore.digest import Digest, digest_of
 from synccore.draft import next_head
 from synccore.errors import ConflictError, ErrorKind, SyncError, UnavailableError
 from synccore.fold import fold
@@ -188,8 +188,8 @@ class Interrupted(RecordingBackend):
             self._act()
         return super().get(key, unless=unless)
 
-    def put(self, key: Key, data: bytes, *, replacing: Version | None) -> Version:
-        return self._inner.put(key, data, replacing=replacing)
+    def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
+        return self._inner.put(key, data, replacing=replacing, digest=digest)
 
 
 def move_and_meanwhile(storage: Storage, head: Head, was: HeadAt | None, act: Callable[[], None]) -> HeadAt:
