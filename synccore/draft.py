@@ -84,7 +84,7 @@ class RepoDraft:
     @cached_property
     def listing(self) -> Listing:
         """What changes, as a delta lists it."""
-        return listing(self.difference, lambda: (self.base.tree, self.view.tree))
+        return listing(self.difference, lambda: self.base.paths, self.view.entry)
 
     @cached_property
     def counts(self) -> Counts:

@@ -1,7 +1,8 @@
 """Records of uploads and the deltas in them (docs/format.md, section 6).
 
-Invariant: a delta says for each path that it touches what stood there before and what stands there after, so that a
-reader who is at the snapshot before needs nothing else to tell somebody's edit from our own work.
+Invariant: a delta says for each path that it lists what stood there before and what stands there after, so that a
+reader who is at the snapshot before needs nothing else to tell somebody's edit from our own work; only for what lies in
+directories that it moves does it need the listing of that snapshot as well.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 from synccore import wire
 from synccore.diff import Difference
@@ -18,6 +18,8 @@ from synccore.errors import InvalidInputError
 from synccore.journal import Delta, Known, Move, known_of
 from synccore.manifest import Entry, Tree
 from synccore.treepath import TreePath, directories_above
+
+_Path = TypeVar("_Path", bound=str)
 
 # All paths that moves make have to fit into the listing that the next fold makes of them.
 MAX_MOVED_BYTES = 128 * 2**20
@@ -86,86 +88,135 @@ def _move(tree: dict[TreePath, Entry], moves: Iterable[Move], what: str) -> None
         wire.damaged(what, "moves something to a path that is taken")
 
 
-def _below(paths: Sequence[TreePath], directory: str) -> Sequence[TreePath]:
+def _below(paths: Sequence[_Path], directory: str) -> Sequence[_Path]:
     """Return those of *paths*, which are in order, that lie below *directory*."""
     # "0" comes just after "/".
     return paths[bisect_left(paths, f"{directory}/") : bisect_left(paths, f"{directory}0")]
 
 
-def listing(difference: Difference, trees: Callable[[], tuple[Tree, Tree]]) -> Listing:
-    """Say a difference in as few words as pays: by directories that have moved, where such are found.
-
-    12,000 moved files take 30 ms; where nothing can have moved the trees are not asked for.
+class Way:
+    """The way from one tree to another, by what differs: most of what stays the same in both need not be known.
 
     Args:
         difference: what differs.
-        trees: returns the tree before and the tree after.
+        before: the paths of the first tree, in order.
+        unchanged: returns the entry of a path that both trees have, and the same.
+    """
+
+    def __init__(self, difference: Difference, before: Sequence[str], unchanged: Callable[[str], Entry]) -> None:
+        self.difference = difference
+        self.before = before
+        self._unchanged = unchanged
+        self.gone: Mapping[str, Known] = cast("Mapping[str, Known]", {**difference.removed, **difference.was})
+        self.changed = cast("Mapping[str, Entry]", difference.changed)
+
+    def below(self, directory: str) -> Sequence[str]:
+        """Return the paths of the first tree below *directory*, in order."""
+        return _below(self.before, directory)
+
+    def old(self, path: str) -> Known:
+        """Return what stood at *path*, which the first tree has."""
+        known = self.gone.get(path)
+        return known_of(self._unchanged(path)) if known is None else known
+
+    def new(self, path: str) -> Entry | None:
+        """Return what stands at *path* in the second tree."""
+        entry = self.changed.get(path)
+        return self._unchanged(path) if entry is None and self.has_kept(path) else entry
+
+    def has_kept(self, path: str) -> bool:
+        """Tell whether *path* is the same in both trees."""
+        if path in self.gone:
+            return False
+        row = bisect_left(self.before, path)
+        return row < len(self.before) and self.before[row] == path
+
+
+def listing(difference: Difference, before: Callable[[], Sequence[str]], unchanged: Callable[[str], Entry]) -> Listing:
+    """Say a difference in as few words as pays: by directories that have moved, where such are found.
+
+    11,694 of 30,000 files take 20 ms; where nothing can have moved nothing but the difference is looked at.
+
+    Args:
+        difference: what differs.
+        before: returns the paths of the first tree, in order.
+        unchanged: returns the entry of a path that both trees have, and the same.
     """
     plain = Listing(*difference)
     likely = _likely(difference)
     if not likely:
         return plain
-    before, after = trees()
-    paths = sorted(before)
-    moves = _chosen(likely, before, after, paths)
-    worded = listing_by(moves, difference, before, after, paths=paths)
+    way = Way(difference, before(), unchanged)
+    worded = listing_by(_chosen(likely, way), way)
     saved = plain.size - worded.size
-    pays = saved >= 2 * _FEWEST and (saved >= 2 * _MANY or saved >= 2 * _SMALLEST_SHARE * len(paths))
+    pays = saved >= 2 * _FEWEST and (saved >= 2 * _MANY or saved >= 2 * _SMALLEST_SHARE * len(way.before))
     return worded if pays else plain
 
 
-def listing_by(
-    moves: Iterable[Move], difference: Difference, before: Tree, after: Tree, *, paths: Sequence[TreePath] | None = None
-) -> Listing:
-    """Say the *difference* between two trees by *moves*, none of which is below another; such as move nothing are left out.
+class _Landing:
+    """What becomes of the entries below directories that move.
 
-    Args:
-        moves: what is said to have moved.
-        difference: what differs.
-        before: the first tree.
-        after: the second tree.
-        paths: those of the first tree in order, if they are at hand.
+    Attributes:
+        moved: the old paths of those that move.
+        landed: their new ones.
+        edited: those of the new ones at which something else stands in the second tree, and what.
+        left: the old paths of those that do not move.
     """
-    ordered, in_order = sorted(moves), sorted(before) if paths is None else paths
-    parts = [(move, _below(in_order, move.old)) for move in ordered]
+
+    def __init__(self) -> None:
+        self.moved: set[str] = set()
+        self.landed: set[str] = set()
+        self.edited: dict[str, Entry] = {}
+        self.left: list[str] = []
+
+
+def listing_by(moves: Iterable[Move], way: Way) -> Listing:
+    """Say *way* by *moves*, none of which is below another; such as move nothing are left out."""
+    ordered = sorted(moves)
+    parts = [(move, way.below(move.old)) for move in ordered]
     leaving = {path for _, part in parts for path in part}
-    there, landed, moved = _by_text(after), set[str](), set[TreePath]()
-    left: list[TreePath] = []
-    edited: list[str] = []
+    landing = _Landing()
+    landed, moved, changed, gone = landing.landed, landing.moved, way.changed, way.gone
     moving: list[Move] = []
     for move, part in parts:
         start, count = len(move.old), len(moved)
         for path in part:
             place = move.new + path[start:]
-            wanted = there.get(place)
-            if wanted is None or place in landed or (place in before and place not in leaving):
-                left.append(path)
+            wanted = changed.get(place)
+            is_taken = place in landed or (place in gone and place not in leaving)
+            if wanted is None and not is_taken and way.has_kept(place):
+                wanted, is_taken = way.new(place), place not in leaving
+            if wanted is None or is_taken:
+                landing.left.append(path)
                 continue
             landed.add(place)
             moved.add(path)
-            if not _is_same(before[path], wanted):
-                edited.append(place)
+            if not _is(wanted, gone[path] if path in gone else way.old(path)):
+                landing.edited[place] = wanted
         if len(moved) > count:
             moving.append(move)
     if len(moving) < len(ordered):
-        return listing_by(moving, difference, before, after, paths=in_order)
-    removed = {path: known for path, known in difference.removed.items() if path not in moved}
-    removed.update((path, known_of(before[path])) for path in left)
-    changed = {path: entry for path, entry in difference.changed.items() if path not in landed}
-    changed.update((TreePath(place), there[place]) for place in edited)
-    changed.update((path, after[path]) for path in leaving if path in after and path not in landed)
-    was = {path: known for path, known in difference.was.items() if path in changed}
-    was.update((path, known_of(before[path])) for path in changed if path in leaving)
-    return Listing(removed, changed, was, tuple(ordered))
+        return listing_by(moving, way)
+    return Listing(*_beside(way, leaving, landing), tuple(ordered))
 
 
-def _by_text(tree: Tree) -> Mapping[str, Entry]:
-    """Return *tree* as what may be asked about a text that is perhaps no path: it is equal to none then."""
-    return cast("Mapping[str, Entry]", tree)
+def _beside(way: Way, leaving: Collection[str], landing: _Landing) -> Difference:
+    """Return what is to be listed of *way* beside moves, below whose directories *leaving* are, and which lead to *landing*."""
+    removed = {path: known for path, known in way.difference.removed.items() if path not in landing.moved}
+    removed.update((TreePath(path), way.old(path)) for path in landing.left)
+    changed = {path: entry for path, entry in way.difference.changed.items() if path not in landing.landed}
+    changed.update((TreePath(place), entry) for place, entry in landing.edited.items())
+    for path in leaving:
+        entry = way.new(path) if path not in landing.landed else None
+        if entry is not None:
+            changed[TreePath(path)] = entry
+    was = {path: known for path, known in way.difference.was.items() if path in changed}
+    was.update((path, way.old(path)) for path in changed if path in leaving)
+    return Difference(removed, changed, was)
 
 
-def _is_same(one: Entry, other: Entry) -> bool:
-    return one is other or (one.digest == other.digest and one.kind == other.kind)
+def _is(entry: Entry, known: Known) -> bool:
+    return entry.digest == known.digest and entry.kind == known.kind
 
 
 # Which directories may have moved
@@ -208,7 +259,7 @@ def _pairs_of_many(homes: Mapping[Digest, list[str]], changed: Tree) -> list[tup
     return pairs
 
 
-def _chosen(likely: _Homes, before: Tree, after: Tree, paths: Sequence[TreePath]) -> list[Move]:
+def _chosen(likely: _Homes, way: Way) -> list[Move]:
     """Return the topmost directories whose moves say most of what is *likely*, none below another."""
     chosen: dict[str, Move] = {}
     groups: dict[tuple[str, str], _Homes] = {}
@@ -220,10 +271,9 @@ def _chosen(likely: _Homes, before: Tree, after: Tree, paths: Sequence[TreePath]
             count = sum(members.values())
             if count < _FEWEST or not directories_above([f"{old}/"]).isdisjoint(chosen):
                 continue
-            there = _below(paths, old)
             is_above = any(other.startswith(f"{old}/") for other in chosen)
             # The sum of all that is looked at stays in proportion to what is likely.
-            if not is_above and 4 * count >= len(there) and _gain(old, new, there, before, after) >= _FEWEST:
+            if not is_above and 4 * count >= len(way.below(old)) and _gain(old, new, way) >= _FEWEST:
                 chosen[old] = Move(TreePath(old), TreePath(new))
                 continue
             for homes, number in members.items():
@@ -234,6 +284,16 @@ def _chosen(likely: _Homes, before: Tree, after: Tree, paths: Sequence[TreePath]
     return list(chosen.values())
 
 
+def _gain(old: str, new: str, way: Way) -> int:
+    """Return how many files below *old* need not be listed if it moves to *new*, less those that stay and would have to be."""
+    start, there = len(old), way.below(old)
+    places = map(way.changed.get, [new + path[start:] for path in there])
+    return sum(
+        -1 if known is None else 1 if wanted is not None and _is(wanted, known) else 0
+        for known, wanted in zip(map(way.gone.get, there), places, strict=True)
+    )
+
+
 def heads(old: str, new: str) -> tuple[str, str]:
     """Return the topmost directories by whose move *new* comes of *old*."""
     olds, news = old.split("/"), new.split("/")
@@ -241,14 +301,3 @@ def heads(old: str, new: str) -> tuple[str, str]:
         olds.pop()
         news.pop()
     return "/".join(olds), "/".join(news)
-
-
-def _gain(old: str, new: str, there: Sequence[TreePath], before: Tree, after: Tree) -> int:
-    """Return how many files of *there*, which lie below *old*, need not be listed if it moves; those that stay have to be."""
-    start = len(old)
-    entries, here = [before[path] for path in there], [after.get(path) for path in there]
-    places = map(_by_text(after).get, [new + path[start:] for path in there])
-    return sum(
-        1 if place is not None and _is_same(entry, place) else -1 if kept is not None and _is_same(entry, kept) else 0
-        for entry, place, kept in zip(entries, places, here, strict=True)
-    )

@@ -69,6 +69,20 @@ class Columns(NamedTuple):
         large.update((row, _chunks(row, entry)) for row, entry in entries.items() if entry.chunks)
         return Columns(bytes(kinds), bytes(sizes), bytes(digests), wire.pack([large[row] for row in sorted(large)]))
 
+    def picked(self, rows: Sequence[int], more: Columns) -> Columns:
+        """Return the columns of what is in *rows* here, and, where a row is beyond the last here, in *more*."""
+        count = len(self.kinds)
+        kinds, sizes = self.kinds + more.kinds, array("Q", self.sizes + more.sizes)
+        digests = self.digests + more.digests
+        large = {**self._large(), **{count + row: chunks for row, chunks in more._large().items()}}
+        chunks = [(at, *large[row][1:]) for at, row in enumerate(rows) if row in large] if large else []
+        return Columns(
+            kinds=bytes(map(kinds.__getitem__, rows)),
+            sizes=array("Q", map(sizes.__getitem__, rows)).tobytes(),
+            digests=b"".join([digests[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES] for row in rows]),
+            large=wire.pack(chunks),
+        )
+
     def entry(self, row: int) -> Entry:
         """Return the entry of *row*.
 

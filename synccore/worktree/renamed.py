@@ -26,10 +26,14 @@ def renamed(scan: Scan) -> Iterator[tuple[Unread, Entry]]:
         return
     rows = Fingerprints([found for _, found in seen]).rows()
     wanted = set(rows)
-    entries = scan.cache.tree.values()
-    known = {row: entry for row, entry in zip(scan.cache.fingerprints.rows(), entries, strict=True) if row in wanted}
-    for (item, _), row in zip(seen, rows, strict=True):
-        entry = known.get(row)
-        # Where the disk cannot say what is executable, it is the path that does.
-        if entry is not None and entry.kind is item.kind:
-            yield item, entry
+    known = {row: number for number, row in enumerate(scan.cache.fingerprints.rows()) if row in wanted}
+    kinds = scan.cache.columns.kinds
+    # Where the disk cannot say what is executable, it is the path that does.
+    found = {
+        item: known[row]
+        for (item, _), row in zip(seen, rows, strict=True)
+        if row in known and kinds[known[row]] == item.kind
+    }
+    # The entries of these alone: to make those of 30,000 files takes 26 ms.
+    entries = scan.cache.entries({item.path: number for item, number in found.items()})
+    yield from zip(found, entries.values(), strict=True)

@@ -167,6 +167,7 @@ class Fingerprints:
 
 
 NO_FINGERPRINTS = Fingerprints()
+NO_COLUMNS = Columns.of([])
 
 
 class StatCache:
@@ -259,6 +260,27 @@ class StatCache:
         """Return the entry at the path number *row*; errors as for `tree`."""
         with self._making_sense():
             return self.columns.entry(row)
+
+    def entries(self, rows: Mapping[TreePath, int]) -> dict[TreePath, Entry]:
+        """Return the entries in *rows*, each with a path that may be another than that in its row; errors as for `tree`."""
+        with self._making_sense():
+            return self.columns.picked(list(rows.values()), NO_COLUMNS).entries(list(rows))
+
+    def rearranged(
+        self,
+        paths: Sequence[TreePath],
+        rows: Sequence[int],
+        came: Sequence[Entry],
+        found: Fingerprints,
+        *,
+        chosen: Chosen,
+    ) -> StatCache:
+        """Return the cache that has at *paths*, in path order, what is in *rows* here, those beyond the last being what *came* and was *found*."""
+        with self._making_sense():
+            columns = self.columns.picked(rows, Columns.of(came))
+        prints = self.fingerprints.rows() + found.rows()
+        gathered = Fingerprints.from_bytes(b"".join(map(prints.__getitem__, rows)))
+        return StatCache(paths, columns, gathered, columns.snapshot_id(paths), chosen=chosen, path=self._path)
 
     def have_chunk(self, digest: Digest) -> bool:
         """Tell whether *digest* is that of a chunk of some entry; errors as for `tree`."""

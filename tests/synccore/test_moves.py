@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from synccore.digest import digest_of
 from synccore.errors import IntegrityError
 from synccore.journal import Counts, Delta, Move, decode_delta, encode_change
 from synccore.manifest import Entry, Tree
-from synccore.moves import Listing, advance, listing, listing_by
+from synccore.moves import Listing, Way, advance, listing, listing_by
 from synccore.plan import plan_from_deltas, plan_from_trees
 from synccore.testing.strategies import paths, trees
 from synccore.testing.trees import NodeTree, entries, executable, link
@@ -44,9 +45,27 @@ def made(before: Tree, delta: Delta) -> dict[TreePath, Entry]:
     return dict(sorted(tree.items()))
 
 
+def way(before: Tree, after: Tree) -> Way:
+    """Return the way from one to the other; only of what both have is it told what it is."""
+    return Way(diff(before, after), sorted(before), unchanged(before, after))
+
+
+def unchanged(before: Tree, after: Tree) -> Callable[[str], Entry]:
+    both = {
+        str(path): entry
+        for path, entry in after.items()
+        if path in before and module.known_of(before[path]) == module.known_of(entry)
+    }
+    return both.__getitem__
+
+
+def worded(before: Tree, after: Tree) -> Listing:
+    return listing(diff(before, after), lambda: sorted(before), unchanged(before, after))
+
+
 def said(before: Tree, after: Tree) -> Listing:
     """Return how the way from one to the other is said, having followed it."""
-    listed = listing(diff(before, after), lambda: (before, after))
+    listed = worded(before, after)
     assert made(before, delta_of(listed)) == after
     return listed
 
@@ -84,7 +103,7 @@ def test_whatever_moves_a_difference_is_said_by_it_gives_the_second_tree(
     both: tuple[Tree, Tree], drawn: list[tuple[str, str]]
 ) -> None:
     before, after = both
-    listed = listing_by(outermost(drawn), diff(before, after), before, after)
+    listed = listing_by(outermost(drawn), way(before, after))
     assert made(before, delta_of(listed)) == after
 
 
@@ -93,7 +112,7 @@ def test_what_is_said_by_moves_is_a_delta_that_readers_take(
     both: tuple[Tree, Tree], drawn: list[tuple[str, str]]
 ) -> None:
     before, after = both
-    listed = listing_by(outermost(drawn), diff(before, after), before, after)
+    listed = listing_by(outermost(drawn), way(before, after))
     data = {entry.digest: b"%d" % number for number, entry in enumerate(listed.changed.values()) if entry.size_bytes}
     places = inline_places(pack_block((digest, bytes(5000)) for digest in data))
     delta = delta_of(listed)._replace(places=places)
@@ -116,7 +135,7 @@ def test_what_a_delta_without_moves_plans_is_what_the_trees_do_that_one_with_mov
     plain = Delta(None, NOTHING, None, *diff(before, after), places={})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_FEWEST", 1)
-        listed = listing(diff(before, after), lambda: (before, after))
+        listed = worded(before, after)
     assert plan_from_trees(before, made(before, delta_of(listed))) == plan_from_deltas([plain])
 
 
@@ -225,7 +244,7 @@ def test_what_stays_as_it_was_in_a_directory_that_moved_is_gone_and_there_again(
     )
 
 
-def never() -> tuple[Tree, Tree]:
+def never(*_: object) -> Any:
     raise AssertionError("the trees were asked for")
 
 
@@ -233,7 +252,7 @@ def test_where_nothing_can_have_moved_no_tree_is_looked_at() -> None:
     before = entries({f"{number}": f"{number}" for number in range(100)})
     after = entries({**{f"{number}": f"edited {number}" for number in range(100)}, "new": "1"})
     difference = diff(before, after)
-    assert listing(difference, never) == Listing(*difference)
+    assert listing(difference, never, never) == Listing(*difference)
 
 
 def test_a_few_files_of_many_are_listed() -> None:

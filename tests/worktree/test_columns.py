@@ -46,3 +46,13 @@ def test_rows_that_are_changed_make_the_columns_of_the_changed_entries(
     )
     changed = [rows.get(row, entry) for row, entry in enumerate(before)]
     assert Columns.of(before).with_rows(rows) == Columns.of(changed)
+
+
+@given(some_trees, some_trees, st.data())
+def test_rows_that_are_picked_make_the_columns_of_the_picked_entries(
+    nodes: NodeTree, others: NodeTree, data: st.DataObject
+) -> None:
+    one, other = list(entries(nodes).values()), list(entries(others).values())
+    both = [*one, *other]
+    rows = data.draw(st.lists(st.sampled_from(range(len(both))), max_size=12)) if both else []
+    assert Columns.of(one).picked(rows, Columns.of(other)) == Columns.of([both[row] for row in rows])
