@@ -110,7 +110,7 @@ def statuses(
     at_change: Callable[[Fingerprints, Fingerprints], object] = lambda _now, _before: None,
     ahead: StatusesAhead | None = None,
 ) -> Fingerprints:
-    """Look at each of *names* below *root*, whatever may stand there; where nothing does, or none can look, stands `NOTHING`.
+    """Look at each of *names* below *root*, whatever may stand there; where nothing does stands `NOTHING`, and what nobody can look at is no file either.
 
     3 µs a name, nearly all of it the system's.
 
@@ -213,7 +213,10 @@ def _sorted_out(
     row_of = {path: row for row, path in enumerate(cache.paths) if row not in differing}
     found = [row_of.get(path, -1) for path in paths]
     kept = [row for row in found if row >= 0]
-    return kept, [path for path, row in zip(paths, found, strict=True) if row < 0]
+    # What was not there just now is not looked for again: git lists what was renamed under its old name as well.
+    sizes = now.column(1)
+    gone = {cache.paths[row] for row in differing if sizes[row] == NOTHING.size_bytes}
+    return kept, [path for path, row in zip(paths, found, strict=True) if row < 0 and path not in gone]
 
 
 def _without(some: set[int], count: int) -> Sequence[int]:

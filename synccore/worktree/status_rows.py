@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Of an `os.stat_result`, in the order of `synccore.worktree.statcache.Fingerprint`.
 facts = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 NOTHING_THERE = (0, -1, 0, 0, 0)
+CANNOT_BE_TOLD = (0, -2, 0, 0, 0)
+_NO_BEGINNING = "\0"
 ROW_BYTES = 8 * len(NOTHING_THERE)
 
 # So many are looked at, and written by the program, at a time.
@@ -43,14 +45,38 @@ def packed(rows: Iterable[tuple[int, ...]]) -> bytes:
 
 
 def rows_of(status: Callable[[str], os.stat_result], names: Iterable[str]) -> bytes:
-    """Return the row of each of *names*, whatever may stand there; where nothing does, or none can look, `NOTHING_THERE`."""
+    """Return the row of each of *names*, whatever may stand there: where nothing does, `NOTHING_THERE`, and where none can look, `CANNOT_BE_TOLD`."""
     rows = []
+    gone = _NO_BEGINNING
     for name in names:
+        # Where a directory was renamed nothing below its old name is there: 11,694 times to be told so takes 60 ms.
+        if name.startswith(gone):
+            rows.append(NOTHING_THERE)
+            continue
         try:
             rows.append(facts(status(name)))
-        except (OSError, ValueError):  # noqa: PERF203 - costs nothing where nothing is raised
+        except FileNotFoundError:
             rows.append(NOTHING_THERE)
+            gone = _gone_above(status, name)
+        except (OSError, ValueError):
+            rows.append(CANNOT_BE_TOLD)
     return packed(rows)
+
+
+def _gone_above(status: Callable[[str], os.stat_result], name: str) -> str:
+    """Return the topmost directory above *name* that is not there, with a slash; if all are, what no name begins with."""
+    gone = _NO_BEGINNING
+    above = name.rpartition("/")[0]
+    while above:
+        try:
+            status(above)
+            break
+        except FileNotFoundError:
+            gone = f"{above}/"
+        except (OSError, ValueError):
+            break
+        above = above.rpartition("/")[0]
+    return gone
 
 
 def bounds_of(names: int) -> list[tuple[int, int]]:

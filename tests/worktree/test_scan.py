@@ -124,3 +124,25 @@ def test_statuses_are_the_same_where_the_system_knows_no_open_directories(
     monkeypatch.setattr(scan.os, "supports_dir_fd", set())
     assert scan.statuses(tmp_path, ["a", "b", "gone"]) == expected
     assert expected[0] == fingerprint((tmp_path / "a").lstat())
+
+
+def test_what_is_below_a_directory_that_has_gone_is_not_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["a/b/1", "a/b/2", "a/c/1", "a/c/2", "ab/1", "d/e/1", "d/f/1", "d/f/2"]
+    for name in ("ab/1", "d/f/2"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("1")
+    looked_at: list[str] = []
+    lstat = os.lstat
+    monkeypatch.setattr(scan.os, "lstat", lambda path, **at: looked_at.append(path) or lstat(path, **at))
+    found = scan.statuses(tmp_path, names)
+    assert looked_at == ["a/b/1", "a/b", "a", "ab/1", "d/e/1", "d/e", "d", "d/f/1", "d/f", "d/f/2"]
+    assert [number for number in range(len(names)) if found[number] != scan.NOTHING] == [4, 7]
+
+
+def test_what_cannot_be_looked_at_is_not_taken_for_gone(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file")
+    found = scan.statuses(tmp_path, ["a/b", "gone", "x" * 300])
+    assert found[0] == found[2] != found[1] == scan.NOTHING
+    assert found[0].mode == 0
