@@ -25,7 +25,6 @@ from synccore.manifest import Entry, FileKind, Manifest, chunks_of, digests_of
 from synccore.places import ObjectRef, Place
 from synccore.problem import Problem, ProblemKind
 from synccore.provenance import Provenance, SnapshotId
-from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.trees import EMPTY_TREE, tree_of
 from synccore.worktree.asking_facts import AskingFacts
@@ -274,14 +273,12 @@ class Look:
 
     def _made(self, intake: Intake, chosen: Chosen) -> tuple[StatCache, Changes]:
         """Put the tree together of what was read: nothing stayed."""
-        fresh = Fingerprints.from_bytes(bytes(intake.prints)).rows()
-        found = dict(zip(intake.paths, zip(intake.entries, fresh, strict=True), strict=True))
-        # Nearly in order: only large files come late.
-        ordered = sorted(found)
-        tree = {path: found[path][0] for path in ordered}
-        prints = Fingerprints.from_bytes(b"".join([found[path][1] for path in ordered]))
+        fresh, paths = Fingerprints.from_bytes(bytes(intake.prints)).rows(), intake.paths
+        order = sorted(range(len(paths)), key=paths.__getitem__)
+        tree = dict(zip(map(paths.__getitem__, order), map(intake.entries.__getitem__, order), strict=True))
+        prints = Fingerprints.from_bytes(b"".join(map(fresh.__getitem__, order)))
         went = range(len(self.cache.paths))
-        return StatCache.of(tree, prints, snapshot_id(tree), chosen=chosen), Changes((), went, tree)
+        return StatCache.of(tree, prints, chosen=chosen), Changes((), went, tree)
 
     def _rearranged(self, intake: Intake, chosen: Chosen) -> tuple[StatCache, Changes]:
         """Put the tree together anew: paths came or went.
@@ -356,6 +353,11 @@ class View:
         """Where they are, in order."""
         paths = self._cache.paths
         return cast("Sequence[TreePath]", paths) if paths and isinstance(paths[0], TreePath) else list(self.tree)
+
+    @property
+    def directories(self) -> Sequence[str] | None:
+        """The directories above them, if somebody has worked them out."""
+        return self._cache.chosen.directories if self._cache.chosen.key else None
 
     def entry(self, path: str) -> Entry:
         """Return the entry at *path*, where there is one."""

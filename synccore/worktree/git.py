@@ -408,7 +408,9 @@ class AskingFacts:
         self._beside = beside
         self._among = among
         self._status = self._ask(among.paths if among is not None else ())
-        self._others: list[Question] = []
+        self._prefix = Question(root, "rev-parse", "--show-prefix")
+        self._origin = Question(root, "config", "--get", "remote.origin.url")
+        self._others: list[Question] = [self._prefix, self._origin]
         self.differing: Differing | None = None
 
     def _ask(self, paths: Sequence[str]) -> Question:
@@ -421,16 +423,9 @@ class AskingFacts:
 
     def finish(self) -> GitFacts:
         """Wait for git; errors as above."""
-        # Small questions, answered while the large one is still being worked on.
-        prefix = Question(self._root, "rev-parse", "--show-prefix")
-        self._others.append(prefix)
-        origin = Question(self._root, "config", "--get", "remote.origin.url")
-        self._others.append(origin)
-        try:
-            out, _ = self._status.answer()
-        finally:
-            below = prefix.outcome()[1].removesuffix("\n")
-            url = origin.outcome()[1].removesuffix("\n")
+        out, _ = self._status.answer()
+        below = self._prefix.outcome()[1].removesuffix("\n")
+        url = self._origin.outcome()[1].removesuffix("\n")
         headers, dirty = _read_status(out, below)
         commit = headers.get("branch.oid", "(initial)")
         if self._among is not None and commit != (self._among.commit or "(initial)"):

@@ -25,7 +25,6 @@ from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, Worktr
 from synccore.gitfacts import Differing
 from synccore.manifest import Entry
 from synccore.provenance import SnapshotId
-from synccore.snapshot import snapshot_id
 from synccore.treepath import TreePath
 from synccore.worktree.atomic import write_atomically
 from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
@@ -214,12 +213,14 @@ class StatCache:
         cls,
         tree: dict[TreePath, Entry],
         fingerprints: Fingerprints,
-        snapshot: SnapshotId,
+        snapshot: SnapshotId | None = None,
         *,
         chosen: Chosen = NOTHING_CHOSEN,
     ) -> StatCache:
-        """Return the cache of *tree*, which is in path order."""
-        made = cls(list(tree), Columns.of(list(tree.values())), fingerprints, snapshot, chosen=chosen)
+        """Return the cache of *tree*, which is in path order; its id is worked out if it is not known."""
+        paths, columns = list(tree), Columns.of(list(tree.values()))
+        at = columns.snapshot_id(paths) if snapshot is None else snapshot
+        made = cls(paths, columns, fingerprints, at, chosen=chosen)
         made._tree = tree
         return made
 
@@ -319,7 +320,7 @@ class StatCache:
             ) from error
 
 
-EMPTY = StatCache.of({}, Fingerprints(), snapshot_id({}))
+EMPTY = StatCache.of({}, Fingerprints())
 
 
 def load_stat_cache(path: Path, root: Path) -> StatCache:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synccore.problem import Problem, ProblemKind
-from synccore.treepath import TreePath
+from synccore.treepath import TreePath, directories_above
 from synccore.worktree.collisions import collisions
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
@@ -56,7 +56,9 @@ def test_of_three_names_each_but_the_first_is_reported() -> None:
 def test_a_tree_without_problems_has_as_many_names_when_case_is_ignored(texts: list[str]) -> None:
     nodes = {"/".join(text.split("/")[:depth]) for text in texts for depth in range(1, 4)}
     folded = {plainly_folded(node) for node in nodes}
-    assert (collisions(TreePath.many(set(texts))) == ()) == (len(folded) == len(nodes))
+    paths = TreePath.many(set(texts))
+    assert (collisions(paths) == ()) == (len(folded) == len(nodes))
+    assert collisions(paths, sorted(directories_above(paths))) == collisions(paths)
 
 
 def plainly_folded(text: str) -> str:
