@@ -60,11 +60,13 @@ class Bundle(NamedTuple):
     places: dict[Digest, Place]
 
 
-def pack_block(contents: Iterable[tuple[Digest, bytes]]) -> PackedBlock:
-    """Compress *contents*, chunks with their digests, into one block. Safe from any thread."""
+def pack_block(contents: Iterable[tuple[Digest, bytes]], *, quickly: bool = False) -> PackedBlock:
+    """Compress *contents*, chunks with their digests, into one block; *quickly* as for `compress`. Safe from any thread."""
     pairs = list(contents)
     plain = b"".join([data for _, data in pairs])
-    return frame_block(compress(plain), len(plain), tuple(Chunk(digest, len(data)) for digest, data in pairs))
+    return frame_block(
+        compress(plain, quickly=quickly), len(plain), tuple(Chunk(digest, len(data)) for digest, data in pairs)
+    )
 
 
 def frame_block(frame: bytes, plain_bytes: int, chunks: tuple[Chunk, ...]) -> PackedBlock:

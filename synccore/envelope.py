@@ -26,6 +26,12 @@ _LEVEL = 3
 _LARGE_BYTES = 256 * 2**10
 _LARGE = zstandard.ZstdCompressionParameters.from_level(_LEVEL, hash_log=16, chain_log=14, write_content_size=True)
 
+# Where nobody waits for the bytes but a disk or a fast network, 17 % less time for 5.5 % more of them: 521 MB/s a core, and not 432 (334 MB of
+# Python packages; level 1 itself makes 550 for 8.6 %).
+_QUICK = zstandard.ZstdCompressionParameters.from_level(
+    _LEVEL, strategy=zstandard.STRATEGY_FAST, hash_log=15, min_match=6, write_content_size=True
+)
+
 # To make a compressor takes as long as to compress 50 KB: its tables are new memory each time.
 _kept = threading.local()
 _MAX_WINDOW_BYTES = 8 * 2**20
@@ -108,16 +114,17 @@ def check_version(what: str, magic: bytes, version: int) -> None:
         )
 
 
-def compress(data: bytes, *, split: int = 0) -> bytes:
+def compress(data: bytes, *, split: int = 0, quickly: bool = False) -> bytes:
     """Return *data* as one zstd frame that states its content size. Safe from any thread; releases the GIL.
 
     Args:
         data: the content.
         split: for a frame of other bytes with the same content: where, modulo its size, a block of zstd's own ends; 0 leaves
             that to zstd.
+        quickly: whether time is worth more than some bytes; of small contents it makes no difference.
     """
     if not split:
-        return _compressor(len(data)).compress(data)
+        return _compressor(len(data), quickly=quickly).compress(data)
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
     stream = compressor.compressobj(size=len(data))
     at = split % max(len(data), 1)
@@ -125,13 +132,15 @@ def compress(data: bytes, *, split: int = 0) -> bytes:
     return first + stream.compress(data[at:]) + stream.flush()
 
 
-def _compressor(size: int) -> zstandard.ZstdCompressor:
+def _compressor(size: int, *, quickly: bool) -> zstandard.ZstdCompressor:
     """Return what this thread compresses contents of *size* bytes with."""
     if size <= _LARGE_BYTES:
         return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
-    compressor: zstandard.ZstdCompressor | None = getattr(_kept, "compressor", None)
+    name = "quick" if quickly else "large"
+    compressor: zstandard.ZstdCompressor | None = getattr(_kept, name, None)
     if compressor is None:
-        compressor = _kept.compressor = zstandard.ZstdCompressor(compression_params=_LARGE)
+        compressor = zstandard.ZstdCompressor(compression_params=_QUICK if quickly else _LARGE)
+        setattr(_kept, name, compressor)
     return compressor
 
 

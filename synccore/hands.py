@@ -91,7 +91,9 @@ class Hands:
             executor = stack.enter_context(workers(_MAX_HANDS, "hand"))
             # If this is left early, nobody is to wait for what nobody takes.
             stack.push(lambda kind, *_: self.end() if kind is not None else None)
-            leading = [executor.submit(_lead, beside, begun, work, answers) for beside in self.besides]
+            leading = [
+                executor.submit(_lead, beside, begun, work, answers, reader.is_keeping_up) for beside in self.besides
+            ]
             while True:
                 for batch in read_ours(work.ours()):
                     yield batch
@@ -192,7 +194,7 @@ class _Answers:
         self._room.release(2 * _MAX_HANDS)
 
 
-def _lead(beside: Beside, begun: bytes, work: _Work, answers: _Answers) -> None:
+def _lead(beside: Beside, begun: bytes, work: _Work, answers: _Answers, is_keeping_up: Callable[[], bool]) -> None:
     """Give *beside* files to read as long as there are some, and bring its answers."""
     asked: deque[Sequence[Unread]] = deque()
     try:
@@ -200,7 +202,7 @@ def _lead(beside: Beside, begun: bytes, work: _Work, answers: _Answers) -> None:
         while True:
             while len(asked) < _REQUESTS and (items := work.take()):
                 asked.append(items)
-                beside.send(request(items))
+                beside.send(request(items, quickly=is_keeping_up()))
             if not asked or not answers.wait_for_room():
                 return
             batch = batch_of(beside.receive(), beside.receive(), asked[0])

@@ -105,7 +105,13 @@ class Intake:
 
 
 def take_in(
-    root: Path, unread: Iterable[Unread], claims: Claims, into: Intake, hands: Callable[[], Hands] | None = None
+    root: Path,
+    unread: Iterable[Unread],
+    claims: Claims,
+    into: Intake,
+    hands: Callable[[], Hands] | None = None,
+    *,
+    is_keeping_up: Callable[[], bool] = lambda: False,
 ) -> Iterator[PackedBlock]:
     """Read files, note what they are in *into*, and yield blocks of what is new, as they are ready.
 
@@ -115,13 +121,14 @@ def take_in(
         claims: what needs no packing.
         into: complete when the iterator is exhausted.
         hands: has others help who are called for by that; for a large tree only.
+        is_keeping_up: tells whether the caller has got rid of all that it was given, so that time is worth more than bytes.
     """
     small: list[Unread] = []
     with ExitStack() as stack:
         large = _LargeFiles(root, claims, into, stack)
         for item in unread:
             (large.waiting if item.found is not None and is_large(item) else small).append(item)
-        reader = Reader(root, claims)
+        reader = Reader(root, claims, is_keeping_up)
         if len(small) < _ALONE_BELOW_FILES and sum(map(_size, small)) < _ALONE_BELOW_BYTES:
             batches: Iterator[Batch] = map(packed, reader.batches(iter(small)))
         else:

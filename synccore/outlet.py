@@ -47,6 +47,7 @@ class Outlet:
         self._held_bytes = 0
         self._executor: ThreadPoolExecutor | None = None
         self._flying: deque[Future[object]] = deque()
+        self._newest: Future[object] | None = None
         self._stored: dict[Digest, Place] = {}
         self._sent: list[ObjectRef] = []
 
@@ -70,6 +71,11 @@ class Outlet:
     def sent(self) -> tuple[ObjectRef, ...]:
         """The bundles that are stored or on their way."""
         return tuple(self._sent)
+
+    def is_keeping_up(self) -> bool:
+        """Tell whether the last bundle that was sent is stored: who packs more had better be quick than thorough. Safe from any thread."""
+        newest = self._newest
+        return newest is None or newest.done()
 
     def add(self, blocks: Iterable[PackedBlock]) -> None:
         """Take *blocks*; full bundles are sent at once."""
@@ -95,12 +101,14 @@ class Outlet:
         self._soon(lambda: self._objects.store_manifest(stored))
         return stored
 
-    def _soon(self, work: Callable[[], object]) -> None:
+    def _soon(self, work: Callable[[], object]) -> Future[object]:
         if self._executor is None:
             from concurrent.futures import ThreadPoolExecutor
 
             self._executor = ThreadPoolExecutor(2 * _FLYING, thread_name_prefix="store")
-        self._flying.append(self._executor.submit(work))
+        future = self._executor.submit(work)
+        self._flying.append(future)
+        return future
 
     def wait(self) -> None:
         """Wait until all that was sent is stored.
@@ -135,7 +143,7 @@ class Outlet:
         self._sent.append(bundle.ref)
         while len(self._flying) >= _FLYING:
             self._flying.popleft().result()
-        self._soon(lambda: self._objects.store_bundle(bundle))
+        self._newest = self._soon(lambda: self._objects.store_bundle(bundle))
 
 
 def _repacked(chunks: Iterable[Chunk], places: Places) -> Iterator[PackedBlock]:

@@ -306,7 +306,7 @@ def _read(
     done = 0
     for look, base, known, to_read, begun in zip(looks, bases, renamed, unread, asking, strict=True):
         intake, question = Intake(read=known), begun
-        for block in take_in(look.source.root, to_read, claims, intake, hands):
+        for block in take_in(look.source.root, to_read, claims, intake, hands, is_keeping_up=outlet.is_keeping_up):
             if question is None and look.is_git:
                 question = look.ask(asked)
             outlet.add([block])

@@ -103,6 +103,7 @@ class RawBatch(NamedTuple):
         problems: what could not be read, or cannot take part.
         large: what turned out to be large.
         fresh: contents that have to be packed.
+        quickly: whether they are to be packed so.
     """
 
     files: int
@@ -110,6 +111,7 @@ class RawBatch(NamedTuple):
     problems: tuple[Problem, ...]
     large: tuple[Unread, ...]
     fresh: tuple[tuple[Digest, bytes], ...]
+    quickly: bool = False
 
 
 class Batch(NamedTuple):
@@ -123,11 +125,18 @@ class Batch(NamedTuple):
 
 
 class Reader:
-    """Reads small files below *root*, one after the other; what *claims* has needs no packing."""
+    """Reads small files below *root*, one after the other.
 
-    def __init__(self, root: Path, claims: Claims) -> None:
+    Args:
+        root: the tree.
+        claims: what needs no packing.
+        is_keeping_up: tells whether whoever takes the blocks waits for them, so that they are packed quickly.
+    """
+
+    def __init__(self, root: Path, claims: Claims, is_keeping_up: Callable[[], bool] = lambda: False) -> None:
         self.root = root
         self.claims = claims
+        self.is_keeping_up = is_keeping_up
         self._base = os.path.join(root, "")  # noqa: PTH118 - with its slash
 
     def touch(self, items: list[Unread]) -> list[Unread]:
@@ -176,7 +185,9 @@ class Reader:
             if size >= BLOCK_TARGET_BYTES or len(paths) == BATCH_FILES:
                 break
         read_rows = ReadRows(paths, bytes(kinds), sizes, digests, Fingerprints(rows))
-        return RawBatch(files, read_rows, tuple(others.problems), tuple(others.large), tuple(fresh))
+        return RawBatch(
+            files, read_rows, tuple(others.problems), tuple(others.large), tuple(fresh), self.is_keeping_up()
+        )
 
     def _looked_at_closely(self, item: Unread, now_ns: int, others: _Others) -> Content | None:
         """Read what is not a small file at rest, or was looked at before; what cannot be read here goes to *others*."""
@@ -203,8 +214,8 @@ class _Others(NamedTuple):
 
 def packed(raw: RawBatch) -> Batch:
     """Compress what is new of *raw*."""
-    files, read, problems, large, fresh = raw
-    return Batch(files, read, problems, large, pack_block(fresh) if fresh else None)
+    files, read, problems, large, fresh, quickly = raw
+    return Batch(files, read, problems, large, pack_block(fresh, quickly=quickly) if fresh else None)
 
 
 def problem_of(path: TreePath, error: Exception) -> Problem:
@@ -219,12 +230,12 @@ def beginning(root: Path, claims: Claims) -> bytes:
     return wire.pack((os.fsencode(root.absolute()), claims.all()))
 
 
-def request(items: Sequence[Unread]) -> bytes:
-    """Return the message that has `answers` read *items* of the tree that it was told of last."""
+def request(items: Sequence[Unread], *, quickly: bool = False) -> bytes:
+    """Return the message that has `answers` read *items* of the tree that it was told of last, and pack them *quickly* or well."""
     kinds = bytes([_UNKNOWN_KIND if kind is None else kind for _, kind, _ in items])
     # What a look has found is not looked at again: that there was one is all that matters.
     looked_at = bytes([found is not None for _, _, found in items])
-    return wire.pack(("\0".join([path for path, _, _ in items]), kinds, looked_at))
+    return wire.pack(("\0".join([path for path, _, _ in items]), kinds, looked_at, int(quickly)))
 
 
 def answers(messages: Iterator[bytes]) -> Iterator[bytes]:
@@ -234,12 +245,14 @@ def answers(messages: Iterator[bytes]) -> Iterator[bytes]:
     messages, of which the second one is the frame of its block: packed with the rest it would be copied four times more.
     """
     reader: Reader | None = None
+    quickly = [False]
     for message in messages:
         value = wire.rows(wire.unpack(message, _WHAT), _WHAT)
         if len(value) == 2:  # noqa: PLR2004 - `beginning` has two parts
-            reader = _reader(*value)
+            reader = _reader(*value, lambda: quickly[0])
         elif reader is not None:
-            items = _requested(value)
+            *what, quick = wire.row(value, 4, _WHAT)
+            items, quickly[0] = _requested(tuple(what)), bool(quick)
             done = 0
             for raw in reader.batches(iter(items)):
                 batch = packed(raw)
@@ -248,14 +261,14 @@ def answers(messages: Iterator[bytes]) -> Iterator[bytes]:
                 done += raw.files
 
 
-def _reader(root_part: wire.Packed, known: wire.Packed) -> Reader:
+def _reader(root_part: wire.Packed, known: wire.Packed, is_keeping_up: Callable[[], bool]) -> Reader:
     stored = frozenset(wire.digests(known, _WHAT))
     root = Path(os.fsdecode(wire.binary(root_part, _WHAT)))
     with suppress(OSError):
         # From here a file is opened and read in 6.8 us instead of 7.8.
         os.chdir(root)
         root = Path()
-    return Reader(root, Claims(stored.__contains__))
+    return Reader(root, Claims(stored.__contains__), is_keeping_up)
 
 
 def _requested(value: wire.Packed) -> list[Unread]:

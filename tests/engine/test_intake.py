@@ -6,6 +6,7 @@ import itertools
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,13 +14,19 @@ from pathlib import Path
 import pytest
 
 from synccore import wire
+from synccore.backends.base import Version
+from synccore.backends.memory import MemoryBackend
 from synccore.beside import Beside
+from synccore.bundle import open_block, pack_block
 from synccore.digest import Digest, digest_of
 from synccore.hands import Hands
 from synccore.intake import Intake, take_in
+from synccore.keys import Key
 from synccore.manifest import FileKind, digests_of
+from synccore.outlet import Outlet
 from synccore.problem import ProblemKind
 from synccore.reading import Claims
+from synccore.repository import ObjectWriter
 from synccore.testing.trees import NodeTree, entries, executable, lay, link, noise
 from synccore.treepath import TreePath
 from synccore.worktree.scan import Unread
@@ -212,3 +219,55 @@ def test_hands_end_when_the_reading_is_left(error: type[BaseException], tmp_path
     for process in processes:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
+
+
+TEXT: NodeTree = {
+    f"{number:03}.py": b"".join(b"name_%d = %d\n" % (n, n * number) for n in range(900)) for number in range(99)
+}
+
+
+def test_whoever_is_keeping_up_gets_blocks_sooner_and_larger(tmp_path: Path, hands: Hands) -> None:
+    lay(tmp_path, TEXT)
+
+    def packed(*, is_keeping_up: bool, call: Callable[[], Hands] | None) -> tuple[set[Digest], int]:
+        taking = take_in(
+            tmp_path,
+            unread(TEXT),
+            Claims(lambda _: False),
+            Intake(),
+            call,
+            is_keeping_up=lambda: is_keeping_up,
+        )
+        blocks = list(taking)
+        contents = [open_block(block.frame, block.plain_bytes, block.checksum, "a block") for block in blocks]
+        assert sum(map(len, contents)) == sum(block.plain_bytes for block in blocks)
+        return {chunk.digest for block in blocks for chunk in block.chunks}, sum(len(block.frame) for block in blocks)
+
+    well, quickly = packed(is_keeping_up=False, call=None), packed(is_keeping_up=True, call=None)
+    assert quickly[0] == well[0] == {digest_of(data) for data in TEXT.values() if isinstance(data, bytes)}
+    assert quickly[1] > well[1]
+    # Of smaller blocks, as two hands and we make them, some are too small for it to make a difference.
+    assert packed(is_keeping_up=True, call=lambda: hands)[0] == well[0]
+
+
+def test_an_outlet_keeps_up_while_nothing_is_under_way() -> None:
+    class Slow(MemoryBackend):
+        def __init__(self) -> None:
+            super().__init__()
+            self.let_go = threading.Event()
+
+        def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
+            assert self.let_go.wait(60)
+            return super().put(key, data, replacing=replacing, digest=digest)
+
+    backend = Slow()
+    with Outlet(ObjectWriter(backend, "ann")) as outlet:
+        assert outlet.is_keeping_up()
+        data = noise(3_000)
+        outlet.add([pack_block([(digest_of(data), data)])])
+        assert outlet.is_keeping_up()
+        outlet.flush()
+        assert not outlet.is_keeping_up()
+        backend.let_go.set()
+        outlet.wait()
+        assert outlet.is_keeping_up()
