@@ -43,7 +43,7 @@ from synccore.worktree.tree_writer import TreeWriter
 # What an everyday change needs is imported above, and what trees that are not there yet need where they are met.
 if TYPE_CHECKING:
     from synccore.building import Building, Pieces
-    from synccore.crew import Crew
+    from synccore.building_processes import BuildingProcesses
 
 _EMPTY = digest_of(b"")
 _WRITTEN, _REMOVED = Outcome(Effect.WRITTEN), Outcome(Effect.REMOVED)
@@ -321,13 +321,13 @@ def carry_out(
     memory: MachineMemory,
     objects: ObjectReader,
     rescue: RescueFolder,
-    crew: Crew | None,
+    processes: BuildingProcesses | None,
     progress: ProgressListener,
     after_crash: bool,
 ) -> dict[str, Done]:
     """Fetch and write everything; all trees together, so that one round of requests serves them all.
 
-    Of trees that are not there yet *crew* makes files too. With *after_crash* the temporary files of a killed run are removed
+    Of trees that are not there yet *processes* make files too. With *after_crash* the temporary files of a killed run are removed
     from the others, whether its notes are there or not.
     """
     stagings: dict[str, Path] = {}
@@ -345,7 +345,7 @@ def carry_out(
                 if not task.is_fresh
             ]
             work = _Work(runs, builds)
-            _write(work, objects, crew, progress)
+            _write(work, objects, processes, progress)
         for task in fresh:
             # From here until the state is recorded nothing else says that the tree is ours.
             memory.note_begun(task.repo, _pack_begun(task.plan, None))
@@ -384,9 +384,9 @@ def _ours(plan: Plan) -> Callable[[TreePath], frozenset[Known]]:
     return lambda path: plan.ours.get(path, nothing)
 
 
-def _write(work: _Work, objects: ObjectReader, crew: Crew | None, progress: ProgressListener) -> None:
+def _write(work: _Work, objects: ObjectReader, processes: BuildingProcesses | None, progress: ProgressListener) -> None:
     fetching = _Fetching(work, objects, progress)
-    fetching.fetch(fetching.wanted(chain.from_iterable([run.wants() for run in work.runs]), work.builds), crew)
+    fetching.fetch(fetching.wanted(chain.from_iterable([run.wants() for run in work.runs]), work.builds), processes)
     for run in work.runs:
         run.end()
     for _, building in work.builds:
@@ -419,7 +419,7 @@ class _Fetching:
             found.setdefault(block, _Wanted([], [])).wants.append(want)
         return found
 
-    def fetch(self, wanted: dict[Block, _Wanted], crew: Crew | None) -> None:
+    def fetch(self, wanted: dict[Block, _Wanted], processes: BuildingProcesses | None) -> None:
         """Fetch the blocks of *wanted*: those of bundles as they arrive, then those that came with the head."""
         stored = self._objects.load_frames(block for block in wanted if isinstance(block, StoredBlock))
         inline = [
@@ -427,8 +427,8 @@ class _Fetching:
             for block in wanted
             if isinstance(block, InlineBlock)
         ]
-        if crew and self._builds:
-            self._share(wanted, chain(stored, [inline]), crew)
+        if processes and self._builds:
+            self._share(wanted, chain(stored, [inline]), processes)
             return
         if len(wanted) > len(inline):
             for block, plain in opened_ahead(
@@ -438,8 +438,8 @@ class _Fetching:
         for frame in inline:
             self._hand_out(wanted[frame.block], self._compared(wanted[frame.block], frame.open()))
 
-    def _share(self, wanted: dict[Block, _Wanted], runs: Iterator[list[Frame]], crew: Crew) -> None:
-        """Do the same with *crew*, which is given what is of trees that are being built, and no large file's."""
+    def _share(self, wanted: dict[Block, _Wanted], runs: Iterator[list[Frame]], processes: BuildingProcesses) -> None:
+        """Do the same with *processes*, which are given what is of trees that are being built, and no large file's."""
         from synccore.building import order, site
 
         def ordered(frame: Frame) -> bytes | None:
@@ -449,7 +449,7 @@ class _Fetching:
         def note(frame: Frame) -> None:
             self._note_built(wanted[frame.block])
 
-        with crew.sharing(site(build.building for build in self._builds), runs, ordered, note) as ours:
+        with processes.sharing(site(build.building for build in self._builds), runs, ordered, note) as ours:
             for frame, again in ours:
                 mine = wanted[frame.block]
                 self._hand_out(mine, self._compared(mine, frame.open()), again=again)

@@ -34,7 +34,7 @@ from synccore.worktree.rescue import RescueFolder
 from synccore.worktree.staging import sweep_all_staging
 
 if TYPE_CHECKING:
-    from synccore.crew import Crew
+    from synccore.building_processes import BuildingProcesses
 
 # Past this the kept deltas are replaced by a listing, so that reading them stays cheap.
 _MAX_DELTA_BYTES = 2**20
@@ -81,7 +81,7 @@ def catch_up(
             found = again
         head = decode_head(found.data, f"head {head_key(user)}")
         objects = ObjectReader(backend, user)
-        with _crew(home, head, state) as crew:
+        with _building_processes(home, head, state) as processes:
             tasks = _tasks(home, head, state, memory, objects)
             before_writing()
             done = carry_out(
@@ -89,7 +89,7 @@ def catch_up(
                 memory=memory,
                 objects=objects,
                 rescue=RescueFolder(home, now_ns=now_ns),
-                crew=crew,
+                processes=processes,
                 progress=progress,
                 after_crash=lock.after_crash,
             )
@@ -102,14 +102,14 @@ def catch_up(
         return PullReport(repos=tuple(_line(repo, after, state, done) for repo in sorted(after.trees)))
 
 
-def _crew(home: Path, head: Head, state: State) -> AbstractContextManager[Crew | None]:
+def _building_processes(home: Path, head: Head, state: State) -> AbstractContextManager[BuildingProcesses | None]:
     """Have others begin to come who help with the trees that are to be built; they need as long as it takes to plan."""
     files = sum(at.files for repo, at in head.repos.items() if repo not in state.trees and _is_free(home / repo))
     if not files:
         return nullcontext()
-    from synccore.crew import Crew
+    from synccore.building_processes import BuildingProcesses
 
-    return Crew(files)
+    return BuildingProcesses(files)
 
 
 def _confirmed(state: State, head: Head) -> dict[str, TreeState]:

@@ -6,7 +6,7 @@ content is new; memory stays bounded by the blocks and bundles in flight, whatev
 Files that the system has in memory are read by one thread, and compressed by the others: opening and reading a small one is
 15 µs, most of it with the interpreter's lock, which four threads that all read only take from each other (30,000 files,
 184 MB, two cores: 0.75 s against 0.5). A disk that has to be waited for is read by all. Where there is much to read other processes help
-(`synccore.hands`); then what falls to this one is packed by the thread that has read it, for there are as many of us as processors.
+(`synccore.reading_processes`); then what falls to this one is packed by the thread that has read it, for there are as many of us as processors.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from synccore.worktree.statcache import Fingerprint, Fingerprints
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from synccore.hands import Hands
+    from synccore.reading_processes import ReadingProcesses
 
 # Below this, starting threads costs more than they save.
 _ALONE_BELOW_BYTES = 512 * 2**10
@@ -47,9 +47,9 @@ _WAITS_PER_FILE = 1 / 8
 _READAHEAD_THREADS = 8
 _READAHEAD_FILES = 16
 
-# Fewer files, and fewer bytes, are read before others could help: of 1,200 files (13 MB) hands make no difference, of 2,500 (27 MB) a tenth.
-FILES_FOR_HANDS = 2000
-_BYTES_FOR_HANDS = 32 * 2**20
+# Fewer files, and fewer bytes, are read before others could help: of 1,200 files (13 MB) processes make no difference, of 2,500 (27 MB) a tenth.
+FILES_FOR_PROCESSES = 2000
+_BYTES_FOR_PROCESSES = 32 * 2**20
 
 # So many blocks, of at most 2 MiB, may wait to be packed.
 _PACKED_AHEAD = 8
@@ -109,7 +109,7 @@ def take_in(
     unread: Iterable[Unread],
     claims: Claims,
     into: Intake,
-    hands: Callable[[], Hands] | None = None,
+    processes: Callable[[], ReadingProcesses] | None = None,
     *,
     is_keeping_up: Callable[[], bool] = lambda: False,
 ) -> Iterator[PackedBlock]:
@@ -120,7 +120,7 @@ def take_in(
         unread: what to read, in path order.
         claims: what needs no packing.
         into: complete when the iterator is exhausted.
-        hands: has others help who are called for by that; for a large tree only.
+        processes: has others help who are called for by that; for a large tree only.
         is_keeping_up: tells whether the caller has got rid of all that it was given, so that time is worth more than bytes.
     """
     small: list[Unread] = []
@@ -132,14 +132,14 @@ def take_in(
         if len(small) < _ALONE_BELOW_FILES and sum(map(_size, small)) < _ALONE_BELOW_BYTES:
             batches: Iterator[Batch] = map(packed, reader.batches(iter(small)))
         else:
-            batches = _read_many(reader, small, hands, large, stack)
+            batches = _read_many(reader, small, processes, large, stack)
         for batch in batches:
             into.add_batch(batch)
             large.waiting += batch.large
             if batch.block is not None:
                 yield batch.block
         yield from large.blocks()
-    # Through whose hands they went is no order to report them in.
+    # In which process they were read is no order to report them in.
     into.problems.sort(key=attrgetter("path"))
 
 
@@ -148,7 +148,11 @@ def _threads() -> int:
 
 
 def _read_many(
-    reader: Reader, small: list[Unread], hands: Callable[[], Hands] | None, large: _LargeFiles, stack: ExitStack
+    reader: Reader,
+    small: list[Unread],
+    processes: Callable[[], ReadingProcesses] | None,
+    large: _LargeFiles,
+    stack: ExitStack,
 ) -> Iterator[Batch]:
     """Read many small files, and pack them meanwhile."""
     waits = _waits()
@@ -156,8 +160,8 @@ def _read_many(
     is_waiting = _waits() - waits > first.files * _WAITS_PER_FILE
     items = iter(small[first.files :])
     expected_bytes = sum(first.read.sizes) * len(small) // max(first.files, 1)
-    is_much = len(small) >= FILES_FOR_HANDS or expected_bytes >= _BYTES_FOR_HANDS
-    if hands is not None and not is_waiting and is_much:
+    is_much = len(small) >= FILES_FOR_PROCESSES or expected_bytes >= _BYTES_FOR_PROCESSES
+    if processes is not None and not is_waiting and is_much:
         begun = iter([first])
 
         def read_ours(items: Iterator[Unread]) -> Iterator[Batch]:
@@ -166,7 +170,7 @@ def _read_many(
                 # Now, and not when all others have nothing to do any more.
                 yield from map(_only_packed, large.blocks())
 
-        return hands().read(reader, list(items), read_ours)
+        return processes().read(reader, list(items), read_ours)
     if is_waiting:
         ahead = stack.enter_context(workers(_READAHEAD_THREADS, "readahead"))
         seen = items

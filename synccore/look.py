@@ -19,7 +19,7 @@ from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import Differing
 from synccore.head import Head
-from synccore.intake import FILES_FOR_HANDS, Intake, ReadFile
+from synccore.intake import FILES_FOR_PROCESSES, Intake, ReadFile
 from synccore.keys import repo_name
 from synccore.manifest import Entry, FileKind, Manifest, chunks_of, digests_of
 from synccore.places import ObjectRef, Place
@@ -52,7 +52,7 @@ _LARGE = 8192
 _MANY_TOUCHED = 1000
 
 # A line of git's own list has 72 bytes and a path.
-_LARGE_LIST_BYTES = 150 * FILES_FOR_HANDS
+_LARGE_LIST_BYTES = 150 * FILES_FOR_PROCESSES
 
 
 class Source(NamedTuple):

@@ -34,7 +34,7 @@ from synccore.worktree.laptop import Seen
 from synccore.worktree.scan import Unread
 
 if TYPE_CHECKING:
-    from synccore.hands import Hands
+    from synccore.reading_processes import ReadingProcesses
     from synccore.worktree.ahead import Ahead
     from synccore.worktree.statcache import StatCache
 
@@ -175,8 +175,8 @@ def _push(
         UnplacedError: they have to be read again, against the newest head.
     """
     with Outlet(store.objects) as outlet, ExitStack() as asked:
-        asking_head, hands = AskingHead(store), _hands(asked)
-        looks = _looks(sources, store, at, seen, asked=asked, ahead=ahead, asking_head=asking_head, hands=hands)
+        asking_head, processes = AskingHead(store), _processes(asked)
+        looks = _looks(sources, store, at, seen, asked=asked, ahead=ahead, asking_head=asking_head, processes=processes)
         bases = [_base(store, at, look, repair=repair) for look in looks]
         if not force:
             for look, base in zip(looks, bases, strict=True):
@@ -184,7 +184,7 @@ def _push(
         # What is to be stored anew is read as if nothing were stored.
         against = [_base(store, NoHead(), look) for look in looks] if repair else bases
         asking = [_begin_asking(look, base, asked) for look, base in zip(looks, bases, strict=True)]
-        items = _read(looks, against, asking, asked=asked, outlet=outlet, hands=hands, progress=progress)
+        items = _read(looks, against, asking, asked=asked, outlet=outlet, processes=processes, progress=progress)
         return _publish(
             items, bases, outlet, store=store, seen=seen, at=at, force=force, repair=repair, asking_head=asking_head
         )
@@ -199,7 +199,7 @@ def _looks(
     asked: ExitStack,
     ahead: Mapping[str, Ahead],
     asking_head: AskingHead,
-    hands: Callable[[], Hands],
+    processes: Callable[[], ReadingProcesses],
 ) -> list[Look]:
     """Look at *sources*, and ask whether the head has moved as soon as that seems to be all that is left to find out."""
     looks: list[Look] = []
@@ -224,22 +224,22 @@ def _looks(
                 asked=asked,
                 ahead=ahead.get(source.repo),
                 at_same=at_same,
-                at_many=lambda: hands().prepare(),
+                at_many=lambda: processes().prepare(),
             )
         )
     return looks
 
 
-def _hands(stack: ExitStack) -> Callable[[], Hands]:
-    """Return what calls for hands when it is first asked for them, and has them end where *stack* does."""
+def _processes(stack: ExitStack) -> Callable[[], ReadingProcesses]:
+    """Return what calls for processes when it is first asked for them, and has them end where *stack* does."""
 
     @cache
-    def hands() -> Hands:
-        from synccore.hands import Hands
+    def processes() -> ReadingProcesses:
+        from synccore.reading_processes import ReadingProcesses
 
-        return stack.enter_context(Hands())
+        return stack.enter_context(ReadingProcesses())
 
-    return hands
+    return processes
 
 
 def _base(store: Store, at: HeadAt | NoHead, look: Look, *, repair: bool = False) -> Base:
@@ -282,7 +282,7 @@ def _read(
     *,
     asked: ExitStack,
     outlet: Outlet,
-    hands: Callable[[], Hands],
+    processes: Callable[[], ReadingProcesses],
     progress: ProgressListener,
 ) -> list[_Item]:
     """Read what the scans could not vouch for.
@@ -306,7 +306,7 @@ def _read(
     done = 0
     for look, base, known, to_read, begun in zip(looks, bases, renamed, unread, asking, strict=True):
         intake, question = Intake(read=known), begun
-        for block in take_in(look.source.root, to_read, claims, intake, hands, is_keeping_up=outlet.is_keeping_up):
+        for block in take_in(look.source.root, to_read, claims, intake, processes, is_keeping_up=outlet.is_keeping_up):
             if question is None and look.is_git:
                 question = look.ask(asked)
             outlet.add([block])

@@ -3,7 +3,7 @@
 Invariant: every file is read once, held still meanwhile, hashed while its bytes are at hand, and compressed only if its
 content is new.
 
-It is a module of its own because it is all that a Python beside this one loads (`synccore.hands`).
+It is a module of its own because it is all that a Python beside this one loads (`synccore.reading_processes`).
 """
 
 from __future__ import annotations

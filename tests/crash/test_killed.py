@@ -229,8 +229,8 @@ def test_a_first_download(world: World) -> None:
 
 
 def test_a_first_download_with_help(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synccore.crew._processors", lambda: 2)
-    monkeypatch.setattr("synccore.crew._FILES_EACH", 1)
+    monkeypatch.setattr("synccore.building_processes._processors", lambda: 2)
+    monkeypatch.setattr("synccore.building_processes._FILES_EACH", 1)
     many = {"alpha": nodes({f"d/{n}": noise(600_000, n) for n in range(3)}), "beta": nodes({"b.py": "1"})}
     assert check_download(world, None, many, THIRD) > 30
 

@@ -19,13 +19,13 @@ from synccore.backends.memory import MemoryBackend
 from synccore.beside import Beside
 from synccore.bundle import open_block, pack_block
 from synccore.digest import Digest, digest_of
-from synccore.hands import Hands
 from synccore.intake import Intake, take_in
 from synccore.keys import Key
 from synccore.manifest import FileKind, digests_of
 from synccore.outlet import Outlet
 from synccore.problem import ProblemKind
 from synccore.reading import Claims
+from synccore.reading_processes import ReadingProcesses
 from synccore.repository import ObjectWriter
 from synccore.testing.trees import NodeTree, entries, executable, lay, link, noise
 from synccore.treepath import TreePath
@@ -41,12 +41,15 @@ def unread(paths: Iterable[str]) -> list[Unread]:
 
 
 def read_all(
-    root: Path, paths: Iterable[str], hands: Callable[[], Hands] | None = None, known: frozenset[Digest] = frozenset()
+    root: Path,
+    paths: Iterable[str],
+    processes: Callable[[], ReadingProcesses] | None = None,
+    known: frozenset[Digest] = frozenset(),
 ) -> tuple[Intake, int]:
     """Take in *paths* of *root*, at which nobody has looked, and return what was found and how much was packed."""
     intake = Intake()
     claims = Claims(known.__contains__, lambda: known)
-    blocks = list(take_in(root, unread(paths), claims, intake, hands))
+    blocks = list(take_in(root, unread(paths), claims, intake, processes))
     packed = sum(block.plain_bytes for block in blocks)
     # What two have packed in the same instant is stored twice, which is harmless.
     twice = [chunk for block in blocks for chunk in block.chunks]
@@ -58,25 +61,25 @@ Reading = Callable[[Iterable[str]], tuple[Intake, int]]
 
 @pytest.fixture
 def three_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have two hands help with trees as small as ours."""
-    monkeypatch.setattr("synccore.intake.FILES_FOR_HANDS", 10)
-    monkeypatch.setattr("synccore.hands._processors", lambda: 3)
+    """Have two processes help with trees as small as ours."""
+    monkeypatch.setattr("synccore.intake.FILES_FOR_PROCESSES", 10)
+    monkeypatch.setattr("synccore.reading_processes._processors", lambda: 3)
 
 
 @pytest.fixture
-def hands(three_processors: None) -> Iterator[Hands]:
-    with Hands() as hands:
-        yield hands
+def processes(three_processors: None) -> Iterator[ReadingProcesses]:
+    with ReadingProcesses() as processes:
+        yield processes
 
 
-@pytest.fixture(params=["from memory", "from a disk", "with more hands"])
+@pytest.fixture(params=["from memory", "from a disk", "by several processes"])
 def reading(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reading:
     if request.param == "from a disk":
         waits = itertools.count(step=10_000)
         monkeypatch.setattr("synccore.intake._waits", lambda: next(waits))
-    if request.param == "with more hands":
-        hands = request.getfixturevalue("hands")
-        return lambda paths: read_all(tmp_path, paths, lambda: hands)
+    if request.param == "by several processes":
+        processes = request.getfixturevalue("processes")
+        return lambda paths: read_all(tmp_path, paths, lambda: processes)
     return lambda paths: read_all(tmp_path, paths)
 
 
@@ -133,7 +136,7 @@ def test_a_disk_that_does_not_know_modes_leaves_the_kind_to_its_caller(tmp_path:
 
 @pytest.mark.parametrize("answers", [0, 1, 3])
 def test_what_a_hand_has_taken_and_not_answered_when_it_is_killed_is_read_by_the_others(
-    answers: int, tmp_path: Path, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    answers: int, tmp_path: Path, processes: ReadingProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay(tmp_path, TREE)
     heard = itertools.count()
@@ -145,17 +148,17 @@ def test_what_a_hand_has_taken_and_not_answered_when_it_is_killed_is_read_by_the
         return receive(beside)
 
     monkeypatch.setattr(Beside, "receive", receive_or_kill)
-    intake, packed_bytes = read_all(tmp_path, TREE, lambda: hands)
+    intake, packed_bytes = read_all(tmp_path, TREE, lambda: processes)
     assert (found(intake), intake.problems, packed_bytes) == (expected(), [], content_bytes())
 
 
 @pytest.mark.parametrize("answer", [b"", b"\xc1", wire.pack((0, None, (b"", (), b"", b""), (), (), None))])
 def test_a_hand_that_says_what_makes_no_sense_is_done_without(
-    answer: bytes, tmp_path: Path, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    answer: bytes, tmp_path: Path, processes: ReadingProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay(tmp_path, TREE)
     monkeypatch.setattr(Beside, "receive", lambda _beside: answer)
-    intake, packed_bytes = read_all(tmp_path, TREE, lambda: hands)
+    intake, packed_bytes = read_all(tmp_path, TREE, lambda: processes)
     assert (found(intake), packed_bytes) == (expected(), content_bytes())
 
 
@@ -163,27 +166,29 @@ def test_a_hand_that_says_what_makes_no_sense_is_done_without(
 def test_where_no_hand_can_be_had_everything_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay(tmp_path, TREE)
     monkeypatch.setattr(sys, "executable", "/no/such/python")
-    with Hands() as hands:
-        intake, packed_bytes = read_all(tmp_path, TREE, lambda: hands)
+    with ReadingProcesses() as processes:
+        intake, packed_bytes = read_all(tmp_path, TREE, lambda: processes)
     assert (found(intake), packed_bytes) == (expected(), content_bytes())
 
 
-def test_a_hand_packs_nothing_that_is_stored(tmp_path: Path, hands: Hands) -> None:
+def test_another_process_packs_nothing_that_is_stored(tmp_path: Path, processes: ReadingProcesses) -> None:
     lay(tmp_path, TREE)
     known = frozenset(digest for tree in (TREE,) for digest in digests_of(entries(tree)))
-    intake, packed_bytes = read_all(tmp_path, SMALL, lambda: hands, known)
+    intake, packed_bytes = read_all(tmp_path, SMALL, lambda: processes, known)
     assert ([item.path for item in sorted(intake.read)], packed_bytes) == (sorted(SMALL), 0)
 
 
-def test_hands_read_one_tree_after_the_other(tmp_path: Path, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_read_one_tree_after_the_other(
+    tmp_path: Path, processes: ReadingProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):
         lay(tmp_path / name, TREE)
-        intake, packed_bytes = read_all(Path(name), TREE, lambda: hands)
+        intake, packed_bytes = read_all(Path(name), TREE, lambda: processes)
         assert (found(intake), packed_bytes) == (expected(), content_bytes())
 
 
-def test_what_was_looked_at_before_is_read_as_it_is_now(tmp_path: Path, hands: Hands) -> None:
+def test_what_was_looked_at_before_is_read_as_it_is_now(tmp_path: Path, processes: ReadingProcesses) -> None:
     lay(tmp_path, TREE)
     kinds = {path: kind for path, kind, _ in expected()}
     seen = [
@@ -191,7 +196,7 @@ def test_what_was_looked_at_before_is_read_as_it_is_now(tmp_path: Path, hands: H
     ]
     (tmp_path / "d1/001.py").write_bytes(b"edited")
     intake = Intake()
-    list(take_in(tmp_path, seen, Claims(lambda _: False), intake, lambda: hands))
+    list(take_in(tmp_path, seen, Claims(lambda _: False), intake, lambda: processes))
     edited = [
         (path, kind, digest_of(b"edited") if path == "d1/001.py" else digest) for path, kind, digest in expected()
     ]
@@ -199,11 +204,13 @@ def test_what_was_looked_at_before_is_read_as_it_is_now(tmp_path: Path, hands: H
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_hands_end_when_the_reading_is_left(error: type[BaseException], tmp_path: Path, hands: Hands) -> None:
+def test_processes_end_when_the_reading_is_left(
+    error: type[BaseException], tmp_path: Path, processes: ReadingProcesses
+) -> None:
     lay(tmp_path, {f"{number:04}": noise(20_000, number) for number in range(1000)})
-    processes = [beside.process_id for beside in hands.besides]
+    started = [beside.process_id for beside in processes.besides]
     blocks = take_in(
-        tmp_path, unread(path.name for path in tmp_path.iterdir()), Claims(lambda _: False), Intake(), lambda: hands
+        tmp_path, unread(path.name for path in tmp_path.iterdir()), Claims(lambda _: False), Intake(), lambda: processes
     )
 
     def leave() -> None:
@@ -215,8 +222,8 @@ def test_hands_end_when_the_reading_is_left(error: type[BaseException], tmp_path
 
     with pytest.raises(error):
         leave()
-    assert len(processes) == 2
-    for process in processes:
+    assert len(started) == 2
+    for process in started:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
 
@@ -226,10 +233,10 @@ TEXT: NodeTree = {
 }
 
 
-def test_whoever_is_keeping_up_gets_blocks_sooner_and_larger(tmp_path: Path, hands: Hands) -> None:
+def test_whoever_is_keeping_up_gets_blocks_sooner_and_larger(tmp_path: Path, processes: ReadingProcesses) -> None:
     lay(tmp_path, TEXT)
 
-    def packed(*, is_keeping_up: bool, call: Callable[[], Hands] | None) -> tuple[set[Digest], int]:
+    def packed(*, is_keeping_up: bool, call: Callable[[], ReadingProcesses] | None) -> tuple[set[Digest], int]:
         taking = take_in(
             tmp_path,
             unread(TEXT),
@@ -246,8 +253,8 @@ def test_whoever_is_keeping_up_gets_blocks_sooner_and_larger(tmp_path: Path, han
     well, quickly = packed(is_keeping_up=False, call=None), packed(is_keeping_up=True, call=None)
     assert quickly[0] == well[0] == {digest_of(data) for data in TEXT.values() if isinstance(data, bytes)}
     assert quickly[1] > well[1]
-    # Of smaller blocks, as two hands and we make them, some are too small for it to make a difference.
-    assert packed(is_keeping_up=True, call=lambda: hands)[0] == well[0]
+    # Of smaller blocks, as two processes and we make them, some are too small for it to make a difference.
+    assert packed(is_keeping_up=True, call=lambda: processes)[0] == well[0]
 
 
 def test_an_outlet_keeps_up_while_nothing_is_under_way() -> None:

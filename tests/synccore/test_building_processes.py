@@ -13,8 +13,8 @@ import pytest
 
 from synccore.backends.memory import MemoryBackend
 from synccore.building import DONE, Building, Piece, Pieces, join, order, site
+from synccore.building_processes import BuildingProcesses
 from synccore.bundle import pack_block
-from synccore.crew import Crew
 from synccore.digest import digest_of
 from synccore.errors import ErrorKind, IntegrityError, SyncError
 from synccore.manifest import FileKind
@@ -109,9 +109,9 @@ def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     folder.mkdir()
     (folder / "helpers.py").write_text(HELPERS)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr("synccore.crew._processors", lambda: 3)
-    monkeypatch.setattr("synccore.crew._FILES_EACH", 1)
-    return lambda name: monkeypatch.setattr("synccore.crew._JOIN", f"helpers:{name}")
+    monkeypatch.setattr("synccore.building_processes._processors", lambda: 3)
+    monkeypatch.setattr("synccore.building_processes._FILES_EACH", 1)
+    return lambda name: monkeypatch.setattr("synccore.building_processes._JOIN", f"helpers:{name}")
 
 
 class Shared(NamedTuple):
@@ -127,7 +127,7 @@ def shared(runs: Iterator[list[int]], *, never: frozenset[int] = frozenset()) ->
     def order(block: int) -> bytes | None:
         return None if block in never else b"do it"
 
-    with Crew(2) as crew, crew.sharing(b"here", runs, order, done.theirs.append) as ours:
+    with BuildingProcesses(2) as processes, processes.sharing(b"here", runs, order, done.theirs.append) as ours:
         for block in ours:
             done.ours.append(block)
     return done
@@ -163,7 +163,10 @@ def test_what_was_asked_and_not_done_is_done_here_as_something_that_may_be_there
     helpers("dying")
     before = other_threads()
     theirs: list[int] = []
-    with Crew(2) as crew, crew.sharing(b"here", runs_of(200), lambda _: b"do it", theirs.append) as ours:
+    with (
+        BuildingProcesses(2) as processes,
+        processes.sharing(b"here", runs_of(200), lambda _: b"do it", theirs.append) as ours,
+    ):
         # Each dies of its third.
         for thread in other_threads() - before:
             thread.join()
@@ -200,7 +203,10 @@ def test_after_an_error_here_nobody_is_waited_for(error: type[BaseException], he
     helpers("hanging")
 
     def fail() -> None:
-        with Crew(2) as crew, crew.sharing(b"here", runs_of(99), lambda _: b"do it", print) as ours:
+        with (
+            BuildingProcesses(2) as processes,
+            processes.sharing(b"here", runs_of(99), lambda _: b"do it", print) as ours,
+        ):
             next(ours)
             raise error
 
@@ -214,9 +220,9 @@ def test_after_an_error_here_nobody_is_waited_for(error: type[BaseException], he
 def test_there_are_as_many_as_are_worth_it(
     processors: int, files: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synccore.crew._processors", lambda: processors)
-    with Crew(files) as crew:
-        assert len(crew._besides) == expected
+    monkeypatch.setattr("synccore.building_processes._processors", lambda: processors)
+    with BuildingProcesses(files) as processes:
+        assert len(processes._besides) == expected
 
 
 # Whole downloads
@@ -291,7 +297,7 @@ def spoiled(lab: Lab) -> None:
 def test_damage_is_told_in_the_same_words_with_help_as_without(
     processors: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synccore.crew._processors", lambda: processors)
+    monkeypatch.setattr("synccore.building_processes._processors", lambda: processors)
     lab = Lab(tmp_path / "lab", MemoryBackend())
     spoiled(lab)
     with pytest.raises(
@@ -307,7 +313,7 @@ def test_a_disk_that_refuses_both_is_told_of_as_it_is_without_help(lab: Lab) -> 
     said = []
     for processors in (3, 1):
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("synccore.crew._processors", lambda count=processors: count)
+            patched.setattr("synccore.building_processes._processors", lambda count=processors: count)
             ended = on_a_disk_for_files_up_to(400_000, lab.machine.pull)
         assert ended.error is not None
         said.append((ended.error.kind, re.sub(r"/[^ ]*", "PATH", ended.error.message)))

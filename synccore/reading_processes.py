@@ -1,9 +1,9 @@
-"""Reading with more hands: Pythons beside this one that read and pack a part of what there is to read.
+"""Reading by several processes: Pythons beside this one that read and pack a part of what there is to read.
 
-Opening, reading and hashing a small file is 16 µs, a third of it with the interpreter's lock, and compressing it 27. With one hand on two
+Opening, reading and hashing a small file is 16 µs, a third of it with the interpreter's lock, and compressing it 27. With one other process on two
 processors 30,000 files (334 MB) are taken in within 0.8 s, by two threads of one interpreter within 1.4.
 
-Invariant: each file is read by exactly one of us; what a hand has taken and not answered when it ends is read by the others.
+Invariant: each file is read by exactly one of us; what a process has taken and not answered when it ends is read by the others.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from synccore.worktree.scan import Unread
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_MAX_HANDS = 3
+_MOST = 3
 
 _ANSWERING = "synccore.reading:answers"
 
-# A hand has two requests, so that it never waits for one.
+# A process has two requests, so that it never waits for one.
 _REQUESTS = 2
 
 # So many answers may wait to be taken; one has a block.
@@ -40,7 +40,7 @@ _SHARES = 4
 _MIN_FILES = 32
 
 
-class Hands:
+class ReadingProcesses:
     """The Pythons beside this one: one less than there are processors, so far as they can be started. Leaving the context ends them.
 
     Attributes:
@@ -51,7 +51,7 @@ class Hands:
         self.besides: list[Beside] = []
         self._answers: _Answers | None = None
         with suppress(GoneError):
-            for _ in range(min(_MAX_HANDS, _processors() - 1)):
+            for _ in range(min(_MOST, _processors() - 1)):
                 self.besides.append(Beside(_ANSWERING))
 
     def __enter__(self) -> Self:
@@ -88,7 +88,7 @@ class Hands:
         answers = self._answers = _Answers(len(self.besides))
         begun = beginning(reader.root, reader.claims)
         with ExitStack() as stack:
-            executor = stack.enter_context(workers(_MAX_HANDS, "hand"))
+            executor = stack.enter_context(workers(_MOST, "reading"))
             # If this is left early, nobody is to wait for what nobody takes.
             stack.push(lambda kind, *_: self.end() if kind is not None else None)
             leading = [
@@ -153,14 +153,14 @@ class _Work:
 
 
 class _Answers:
-    """What *hands* hands have brought and nobody has taken yet.
+    """What so many *processes* have brought and nobody has taken yet.
 
     Attributes:
         left: how many of them may bring more.
     """
 
-    def __init__(self, hands: int) -> None:
-        self.left = hands
+    def __init__(self, processes: int) -> None:
+        self.left = processes
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._room = Semaphore(_AHEAD)
         self._is_over = False
@@ -171,11 +171,11 @@ class _Answers:
         return not self._is_over
 
     def bring(self, batch: Batch | None) -> None:
-        """Bring an answer; ``None`` if no more come from one of the hands."""
+        """Bring an answer; ``None`` if no more come from one of the processes."""
         self._queue.put(batch)
 
     def next(self) -> Iterator[Batch]:
-        """Wait for the next answer, and yield it; nothing if one of the hands has no more."""
+        """Wait for the next answer, and yield it; nothing if one of the processes has no more."""
         batch = self._queue.get()
         if batch is None:
             self.left -= 1
@@ -191,7 +191,7 @@ class _Answers:
     def end(self) -> None:
         """Let nobody wait any more."""
         self._is_over = True
-        self._room.release(2 * _MAX_HANDS)
+        self._room.release(2 * _MOST)
 
 
 def _lead(beside: Beside, begun: bytes, work: _Work, answers: _Answers, is_keeping_up: Callable[[], bool]) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from synccore.backends.memory import MemoryBackend
-from synccore.hands import Hands
 from synccore.intake import Intake, take_in
 from synccore.look import Look, Source
 from synccore.reading import Claims
+from synccore.reading_processes import ReadingProcesses
 from synccore.testing.invariants import assert_same_tree, assert_sound
 from synccore.testing.lab import Lab
 from synccore.testing.trees import TreeLiteral, lay, link, noise
@@ -28,18 +28,18 @@ BETA: TreeLiteral = {**{f"b{number:03}": noise(3000, number) for number in range
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Have two hands help with trees as small as ours; the processes that were started are noted."""
-    monkeypatch.setattr("synccore.intake.FILES_FOR_HANDS", 10)
-    monkeypatch.setattr("synccore.hands._processors", lambda: 3)
-    processes: list[int] = []
-    start = Hands.__init__
+    """Have two processes help with trees as small as ours; the processes that were started are noted."""
+    monkeypatch.setattr("synccore.intake.FILES_FOR_PROCESSES", 10)
+    monkeypatch.setattr("synccore.reading_processes._processors", lambda: 3)
+    noted: list[int] = []
+    start = ReadingProcesses.__init__
 
-    def noted(hands: Hands) -> None:
-        start(hands)
-        processes.extend(beside.process_id for beside in hands.besides)
+    def start_and_note(processes: ReadingProcesses) -> None:
+        start(processes)
+        noted.extend(beside.process_id for beside in processes.besides)
 
-    monkeypatch.setattr(Hands, "__init__", noted)
-    return processes
+    monkeypatch.setattr(ReadingProcesses, "__init__", start_and_note)
+    return noted
 
 
 def is_gone(process: int) -> bool:
@@ -80,7 +80,7 @@ def test_of_many_files_that_were_touched_those_are_stored_that_were_edited(tmp_p
     assert_same_tree(lab.machine.read("alpha"), edited)
 
 
-def test_a_tree_is_stored_anew_with_many_hands_too(tmp_path: Path, started: list[int]) -> None:
+def test_a_tree_is_stored_anew_by_several_processes_too(tmp_path: Path, started: list[int]) -> None:
     lab = Lab(tmp_path, MemoryBackend())
     lab.laptop.lay(alpha=ALPHA)
     lab.laptop.push()
@@ -93,16 +93,16 @@ def test_a_tree_is_stored_anew_with_many_hands_too(tmp_path: Path, started: list
     assert_sound(lab.inner)
 
 
-@pytest.mark.parametrize(("size_bytes", "hands"), [(1_000, 0), (20_000, 2)])
+@pytest.mark.parametrize(("size_bytes", "processes"), [(1_000, 0), (20_000, 2)])
 def test_hands_are_called_for_by_much_in_few_files(
-    size_bytes: int, hands: int, tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
+    size_bytes: int, processes: int, tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synccore.intake.FILES_FOR_HANDS", 1000)
-    monkeypatch.setattr("synccore.intake._BYTES_FOR_HANDS", 1_000_000)
+    monkeypatch.setattr("synccore.intake.FILES_FOR_PROCESSES", 1000)
+    monkeypatch.setattr("synccore.intake._BYTES_FOR_PROCESSES", 1_000_000)
     lab = Lab(tmp_path, MemoryBackend())
     lab.laptop.lay(alpha={f"{number:03}": noise(size_bytes, number) for number in range(100)})
     lab.laptop.push()
-    assert len(started) == hands
+    assert len(started) == processes
 
 
 @pytest.mark.parametrize(

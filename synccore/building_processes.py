@@ -41,7 +41,7 @@ _JOIN = "synccore.building:join"
 _T = TypeVar("_T")
 
 
-class Crew:
+class BuildingProcesses:
     """Processes beside this one, being started; a context manager, which ends them."""
 
     def __init__(self, files: int) -> None:
