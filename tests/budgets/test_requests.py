@@ -20,7 +20,10 @@ pytestmark = pytest.mark.vm
 MIB = 2**20
 UPLOAD_LIMIT = 160 * 1024
 
-REPOS: dict[str, NodeTree] = {f"repo{number}": {f"d/{n}.py": b"x = %d" % n for n in range(30)} for number in range(4)}
+# No two are alike: of a small listing there are only so many frames, and that of a second tree like it may bear a name that is taken.
+REPOS: dict[str, NodeTree] = {
+    f"repo{number}": {f"d/{n}.py": b"x = %d" % (100 * number + n) for n in range(30)} for number in range(4)
+}
 
 
 def source(size: int, seed: int) -> bytes:
