@@ -16,15 +16,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-import xxhash
-
-from synccore import wire
+from synccore.begun import pack_begun, parse_begun
 from synccore.bundle import take_chunk
 from synccore.digest import Digest, digest_of
-from synccore.errors import IntegrityError, SyncError
+from synccore.errors import SyncError
 from synccore.head import RepoHead
 from synccore.journal import Change, Known, known_of
-from synccore.manifest import Chunk, Entry, FileKind
+from synccore.manifest import Chunk, Entry
 from synccore.moves import heads
 from synccore.places import Block, InlineBlock, Place, StoredBlock
 from synccore.plan import Plan, moved_from
@@ -348,7 +346,7 @@ def carry_out(
             _write(work, objects, processes, progress)
         for task in fresh:
             # From here until the state is recorded nothing else says that the tree is ours.
-            memory.note_begun(task.repo, _pack_begun(task.plan, None))
+            memory.note_begun(task.repo, pack_begun(task.plan, None))
             put_in_place(stagings[task.repo], task.root)
     except BaseException:
         # The room is given back at once; if even that fails, the next run does it.
@@ -372,7 +370,7 @@ def _building(task: Task, root: Path) -> Iterator[_Build]:
 def _running(task: Task, memory: MachineMemory, rescue: RescueFolder, *, after_crash: bool) -> Iterator[_Run]:
     """Have the tree that *task* changes open, free of what an unfinished run has left there."""
     before = memory.begun(task.repo)
-    memory.note_begun(task.repo, _pack_begun(task.plan, parse_begun(before)))
+    memory.note_begun(task.repo, pack_begun(task.plan, parse_begun(before)))
     with TreeWriter(task.root, ours=_ours(task.plan), rescue=rescue, repo=task.repo) as writer:
         if after_crash or before is not None:
             writer.sweep()
@@ -477,38 +475,3 @@ class _Fetching:
 
     def _note_built(self, wanted: _Wanted) -> None:
         self._built.append(sum(len(pieces.whole) for _, pieces in wanted.pieces))
-
-
-def _pack_begun(plan: Plan, before: dict[TreePath, frozenset[Known]] | None) -> bytes:
-    rows = [(path, entry.kind, entry.digest) for path, entry in plan.writes.items()]
-    # What is removed is not as it was either: it may have to come back.
-    rows += [(path, *known) for path in plan.removes for known in plan.ours[path]]
-    rows += [(path, *known) for path, states in (before or {}).items() for known in states]
-    body = wire.pack(rows)
-    return xxhash.xxh3_64_digest(body) + body
-
-
-def parse_begun(data: bytes | None) -> dict[TreePath, frozenset[Known]] | None:
-    """Return the paths that an unfinished run may have touched, each with what of ours may stand there because of it.
-
-    Args:
-        data: its note; ``None`` if there is none.
-
-    Returns:
-        Nothing where there is no note; ``None`` if it is damaged, so that the run may have touched anything.
-    """
-    if data is None:
-        return {}
-    what = "the note of an unfinished run"
-    found: dict[TreePath, set[Known]] = {}
-    body = data[8:]
-    if data[:8] != xxhash.xxh3_64_digest(body):
-        return None
-    try:
-        for item in wire.rows(wire.unpack(body, what), what):
-            path, kind, digest = wire.row(item, 3, what)
-            known = Known(FileKind(wire.uint(kind, what, most=max(FileKind))), wire.digest(digest, what))
-            found.setdefault(wire.path(path, what), set()).add(known)
-    except IntegrityError:
-        return None
-    return {path: frozenset(states) for path, states in found.items()}

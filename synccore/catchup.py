@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from synccore import wire
 from synccore.backends.base import Found, Reader, Unchanged
-from synccore.carryout import Done, Task, carry_out, parse_begun
+from synccore.begun import parse_begun
+from synccore.carryout import Done, Task, carry_out
 from synccore.digest import Digest
 from synccore.errors import IntegrityError
 from synccore.head import Head, RepoHead, decode_head

@@ -18,13 +18,13 @@ from synccore.fold import fold, needs_folding
 from synccore.gitfacts import GitFacts
 from synccore.head import KEEP_BYTES, WRITE_ID_BYTES, Head, RepoHead
 from synccore.journal import MAX_DELTA_BYTES, Change, Counts, Delta, Record, encode_change
-from synccore.look import Base, View
 from synccore.manifest import Manifest, Tree, digests_of
 from synccore.moves import Listing, listing
 from synccore.outlet import Outlet
 from synccore.places import ObjectRef, Place
 from synccore.provenance import Author, Provenance, SnapshotId
 from synccore.repository import ObjectWriter, StoredManifest
+from synccore.view import Base, View
 
 # Where the contents go to a bundle anyway, a listing beyond this goes to a manifest beside it: in the head it would be sent
 # again with every upload until the next fold.

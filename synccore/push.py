@@ -21,7 +21,7 @@ from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInp
 from synccore.gitfacts import GitFacts
 from synccore.intake import Intake, ReadFile, take_in
 from synccore.journal import Counts
-from synccore.look import Base, Look, Source, View, surprises
+from synccore.look import Look, Source, surprises
 from synccore.outlet import Outlet
 from synccore.problem import Problem, ProblemKind
 from synccore.progress import Progress, ProgressListener, ignore_progress
@@ -29,6 +29,7 @@ from synccore.provenance import SnapshotId
 from synccore.reading import Claims
 from synccore.refs import HeadAt, NoHead, move_head
 from synccore.store import Store
+from synccore.view import Base, View
 from synccore.worktree.asking_facts import AskingFacts, git_facts
 from synccore.worktree.laptop import Seen
 from synccore.worktree.scan import Unread

@@ -13,12 +13,13 @@ from synccore.backends.base import Reader
 from synccore.diff import Difference
 from synccore.head import RepoHead
 from synccore.intake import Intake, take_in
-from synccore.look import Base, Look, Source, surprises
+from synccore.look import Look, Source, surprises
 from synccore.problem import Problem
 from synccore.provenance import Provenance, SnapshotId
 from synccore.reading import Claims
 from synccore.refs import HeadAt, read_head
 from synccore.store import Store
+from synccore.view import Base
 from synccore.worktree.laptop import Seen
 from synccore.worktree.machine import MachineMemory, TreeState
 

@@ -20,8 +20,8 @@ from epic_lab import config_lines
 from synccore.backends.base import Found, Version
 from synccore.backends.http1 import HttpError, read_response
 from synccore.backends.memory import MemoryBackend
+from synccore.begun import parse_begun
 from synccore.bundle import build_bundle, open_block, parse_bundle
-from synccore.carryout import parse_begun
 from synccore.digest import digest_of
 from synccore.envelope import ObjectKind, compress, seal, unseal
 from synccore.errors import IntegrityError, InvalidInputError, WorktreeError

@@ -22,12 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synccore.intake import Intake, take_in
-from synccore.look import Look, Source, View
+from synccore.look import Look, Source
 from synccore.manifest import Entry
 from synccore.reading import Claims
 from synccore.snapshot import snapshot_id
 from synccore.testing.trees import Executable, Node, content_of, entries, entry_of, noise, read
 from synccore.treepath import TreePath
+from synccore.view import View
 from synccore.worktree import scan as scanning
 from synccore.worktree.statcache import EMPTY, Fingerprints, StatCache, believable, fingerprint, load_stat_cache
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from synccore.gitfacts import GitFacts
 from synccore.intake import Intake, take_in
-from synccore.look import Look, Source, View
+from synccore.look import Look, Source
 from synccore.reading import Claims
 from synccore.snapshot import snapshot_id
+from synccore.view import View
 from synccore.worktree.asking_facts import AskingFacts, git_facts
 from synccore.worktree.chosen import NOTHING_CHOSEN
 from synccore.worktree.selection import Lister, Selecting, Selection, select
