@@ -322,6 +322,6 @@ def surprises(root: Path, view: View, base: Base) -> tuple[Problem, ...]:
         return (Problem(ProblemKind.EMPTY_TREE, str(root), "has no file that takes part: is this the right folder?"),)
     removed, changed, was = view.difference_from(base)
     links = [path for path, entry in changed.items() if entry.kind is FileKind.SYMLINK]
-    colliding = collisions(view.paths) if removed or len(changed) > len(was) else ()
+    colliding = collisions(view.paths, view.directories) if removed or len(changed) > len(was) else ()
     known = collisions(base.tree) if colliding else ()
     return link_notes(root, links) + tuple(problem for problem in colliding if problem not in known)
