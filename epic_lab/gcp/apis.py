@@ -146,7 +146,7 @@ class GoogleApis:
         )
 
     def _opener(self) -> urllib.request.OpenerDirector:
-        from synccore.backends.trust import trusted_context
+        from synccore.trust import trusted_context
 
         return urllib.request.build_opener(_StayHere, urllib.request.HTTPSHandler(context=trusted_context()))
 

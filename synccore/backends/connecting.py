@@ -22,7 +22,7 @@ from synccore.errors import ErrorKind, InvalidInputError
 if TYPE_CHECKING:
     import ssl
 
-    from synccore.backends.trust import Trust
+    from synccore.trust import Trust
 
 # Longer than this a connection is not trusted: what lies between drops it in silence.
 _LONGEST_IDLE_SECONDS = 60.0
@@ -94,13 +94,15 @@ class Connections:
         Raises:
             OSError: there is none, or its other end is not who it should be.
         """
-        early = headstart.take(self._name, self._service_port, patience_seconds)
-        if self._endpoint.scheme != "https":
-            return early or self._connect(patience_seconds)
+        early = headstart.take(self._name, self._service_port, patience_seconds, is_secured=self._is_secured)
+        if early is not None:
+            return early
+        if not self._is_secured:
+            return self._connect(patience_seconds)
         if self._trust is None:
             # What TLS takes is read while the other side answers.
             threading.Thread(target=self._read_certificates, name="certificates", daemon=True).start()
-        raw = early or self._connect(patience_seconds)
+        raw = self._connect(patience_seconds)
 
         import ssl
 
@@ -108,11 +110,15 @@ class Connections:
         context = trust.context()
         try:
             return self._secured(raw, context)
-        except OSError as error:
-            more = trust.widened(context) if isinstance(error, ssl.SSLCertVerificationError) else None
-            if more is None and early is None:
+        except ssl.SSLCertVerificationError:
+            more = trust.widened(context)
+            if more is None:
                 raise
-        return self._secured(self._connect(patience_seconds), more or context)
+        return self._secured(self._connect(patience_seconds), more)
+
+    @property
+    def _is_secured(self) -> bool:
+        return self._endpoint.scheme == "https"
 
     @property
     def _name(self) -> str:
@@ -120,12 +126,12 @@ class Connections:
 
     @property
     def _service_port(self) -> int:
-        return self._port or (_HTTPS_PORT if self._endpoint.scheme == "https" else _HTTP_PORT)
+        return self._port or (_HTTPS_PORT if self._is_secured else _HTTP_PORT)
 
     def _connect(self, patience_seconds: float) -> socket.socket:
         connection = connect(self._name, self._service_port, patience_seconds)
         if self._address_cache is not None:
-            headstart.note(self._address_cache, self._name, self._service_port, connection)
+            headstart.note(self._address_cache, self._name, self._service_port, connection, is_secured=self._is_secured)
         return connection
 
     def _secured(self, raw: socket.socket, context: ssl.SSLContext) -> socket.socket:
@@ -166,7 +172,7 @@ class Connections:
             self._trusted().context()
 
     def _trusted(self) -> Trust:
-        from synccore.backends.trust import Trust
+        from synccore.trust import Trust
 
         with self._lock:
             if self._trust is None:

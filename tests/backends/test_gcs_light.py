@@ -7,7 +7,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, timezone
@@ -20,8 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from benchmarks.certificates import looked_up_as, make_certificates
-from synccore import headstart
-from synccore.backends import trust
+from synccore import headstart, trust
 from synccore.backends.base import Unchanged, Version
 from synccore.backends.gcs_light import LightGcsBackend
 from synccore.backends.opening import Access, open_backend
@@ -263,7 +261,7 @@ def test_a_certificate_of_the_systems_directory_is_looked_up_there(
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv("SSL_CERT_DIR", str(directory))
     read: list[object] = []
-    monkeypatch.setattr("synccore.backends.trust.trusted_context", lambda: read.append("the whole list"))
+    monkeypatch.setattr("synccore.trust.trusted_context", lambda: read.append("the whole list"))
     with closing(LightGcsBackend("lab", "p", Access(emulator_host=tls_server.url))) as backend:
         backend.warm()
         assert backend.get(HEAD).data == b"one"
@@ -277,7 +275,7 @@ def test_what_the_systems_directory_does_not_know_is_looked_for_in_its_list(
     store(tls_server, b"one")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     empty = ssl.create_default_context(capath=str(tmp_path))
-    monkeypatch.setattr("synccore.backends.trust._from_directory", lambda: empty)
+    monkeypatch.setattr("synccore.trust._from_directory", lambda: empty)
     with closing(LightGcsBackend("lab", "p", Access(emulator_host=tls_server.url))) as backend:
         assert backend.get(HEAD).data == b"one"
         assert backend.get(HEAD).data == b"one"
@@ -292,6 +290,7 @@ def test_a_connection_that_was_begun_is_secured_like_any_other(
     access = Access(emulator_host=tls_server.url, address_cache=tmp_path / "address")
     for connections in (1, 2):
         headstart.begin(str(tmp_path / "address"))
+        headstart.secure()
         with closing(LightGcsBackend("lab", "p", access)) as backend:
             assert backend.get(HEAD).data == b"one"
         assert tls_server.connections_made == connections
@@ -306,12 +305,11 @@ def test_who_answers_where_the_last_connection_has_led_and_is_somebody_else_is_n
     strange = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     strange.load_cert_chain(make_certificates(tmp_path).server)
     with GcsServer("lab", tls=strange) as stranger:
-        (tmp_path / "address").write_text(f"127.0.0.1 {port} 127.0.0.1\n")
-        headstart.begin(str(tmp_path / "address"))
-        ((_, _, begun, _),) = headstart._begun  # the way there is the system's: here it leads to the stranger
-        begun.close()
-        elsewhere = socket.create_connection(("127.0.0.1", int(stranger.url.rpartition(":")[2])))
-        headstart._begun[:] = [("127.0.0.1", port, elsewhere, time.monotonic())]
+        there = int(stranger.url.rpartition(":")[2])
+        begun = headstart._Begun("127.0.0.1", there, "127.0.0.1", is_secured=True)
+        begun.about = ("127.0.0.1", port, True)  # the way there is the system's: here it leads to the stranger
+        headstart._begun.append(begun)
+        headstart.secure()
         with closing(LightGcsBackend("lab", "p", Access(emulator_host=tls_server.url))) as backend:
             assert backend.get(HEAD).data == b"one"
         assert stranger.connections_made == 1

@@ -43,6 +43,7 @@ def _begin(module: str) -> None:
         from synccore.worktree import ahead
 
         ahead.begin(looked_at)
+    headstart.secure()
 
 
 def main() -> None:
