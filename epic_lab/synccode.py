@@ -21,6 +21,7 @@ from epic_lab.lab import Lab
 from synccore.progress import ProgressListener, ignore_progress
 
 if TYPE_CHECKING:
+    from synccore.asking_head import AskingHead
     from synccore.backends.opening import Access
     from synccore.backends.recording import RecordingBackend
     from synccore.history import LogLine
@@ -139,12 +140,21 @@ def upload(
     with _opened(lab, config) as session, ExitStack() as begun:
         # The store is on its way to being reached: whatever takes its time comes from here on.
         ahead = _looking_ahead(lab, session, folders, config, begun)
+        store = _engine_store(lab, session)
+        asking_head = _asking_head(store, [ahead.get(folder.repo) for folder in folders], repair=repair)
 
         from synccore.push import push
 
-        store = _engine_store(lab, session)
-        sources = _sources(folders, config)
-        return session.finish(push(sources, store=store, force=force, repair=repair, progress=progress, ahead=ahead))
+        report = push(
+            _sources(folders, config),
+            store=store,
+            force=force,
+            repair=repair,
+            progress=progress,
+            ahead=ahead,
+            asking_head=asking_head,
+        )
+        return session.finish(report)
 
 
 def download(lab: Lab, config: Config, *, progress: ProgressListener = ignore_progress) -> Run[PullReport]:
@@ -370,6 +380,16 @@ def _looking_ahead(
     processes = [look.statuses for look in looks.values() if look.statuses is not None]
     ahead.note(lab.looked_at_cache, processes[: max((os.cpu_count() or 1) - 1, 1)])
     return looks
+
+
+def _asking_head(store: EngineStore, looks: Sequence[Ahead | None], *, repair: bool) -> AskingHead:
+    """Return the question whether the head has moved, which asks itself before the engine is there to ask it, if nothing else seems to be left."""
+    from synccore.asking_head import AskingHead
+
+    asking = AskingHead(store)
+    if not repair:
+        asking.begin_if(lambda: all(look is not None and look.found_same() for look in looks))
+    return asking
 
 
 def _memory(lab: Lab, session: _Session) -> Path:

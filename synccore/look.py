@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import count, takewhile
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from synccore.worktree.ahead import Ahead, StatusesAhead
 
 # To be asked about one of 30,000 files takes git 8 ms of a processor, about each further one 0.4, and about all of them 65.
-_MOST_DIFFERING = 32
+_MOST_DIFFERING = 64
 
 # Git takes longer to list so many files than we to look at them, by as much as an answer from not too far away takes.
 _LARGE = 8192
@@ -119,11 +119,11 @@ class Look:
                 at_many()
                 if asked is not None:
                     self.ask(asked)
-            now, modes = self._statuses(others, partial(self._ask_early, asked))
+            now, above = self._statuses(others, partial(self._ask_early, asked))
             if len(self.cache.paths) >= _LARGE and now == self.cache.fingerprints:
                 at_same(self.cache)
-            selection = selecting.finish(self.cache.chosen, self.cache.paths, modes)
-        self._selected, self._chosen = len(selection.paths), selecting.chosen
+            selection = selecting.finish(self.cache.chosen, self.cache.paths, above)
+        self._selected, self._chosen, self._above = len(selection.paths), selecting.chosen, selecting.above
         self.is_git = selection.is_git
         self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache, now)
         self.problems = selection.problems + self.scan.problems
@@ -132,15 +132,14 @@ class Look:
 
     def _statuses(
         self, ahead: StatusesAhead | None, at_change: Callable[[Fingerprints, Fingerprints], object]
-    ) -> tuple[Fingerprints, Sequence[int]]:
-        """Look at the paths of the last look, and at the directories above them, of which the modes are all that counts."""
+    ) -> tuple[Fingerprints, bytes]:
+        """Look at the paths of the last look, and at the directories above them."""
         cache = self.cache
         names = [*cache.paths, *cache.chosen.directories]
         known = ahead if ahead is not None and cache.mark and ahead.is_of(cache.mark) else None
         now = statuses(self.source.root, names, cache.fingerprints, at_change, known)
         paths = len(cache.paths)
-        above = Fingerprints.from_bytes(now.part(paths, len(names)))
-        return Fingerprints.from_bytes(now.part(0, paths)), above.column(0)
+        return Fingerprints.from_bytes(now.part(0, paths)), now.part(paths, len(names))
 
     def ask(self, asked: ExitStack) -> AskingFacts:
         """Ask git about the tree, if it was not asked yet; it is given up where *asked* ends."""
@@ -158,11 +157,11 @@ class Look:
         listing = self._selecting.git_listing
         if known is None or listing is None or self._chosen is not cache.chosen or listing.count() != len(cache.paths):
             return None
-        if len(cache.paths) - len(self.scan.kept) + len(known.paths) > _MOST_DIFFERING:
+        if len(cache.paths) - len(self.scan.kept) > _MOST_DIFFERING:
             return None
         kept = set(self.scan.kept)
-        changed = {path for row, path in enumerate(cache.paths) if row not in kept}
-        return Differing(known.commit, tuple(sorted(changed.union(known.paths)))) if changed or known.paths else None
+        may_differ = {path for row, path in enumerate(cache.paths) if row not in kept}.union(known.paths)
+        return Differing(known.commit, tuple(sorted(may_differ))) if 0 < len(may_differ) <= _MOST_DIFFERING else None
 
     def _ask_early(self, asked: ExitStack | None, now: Fingerprints, before: Fingerprints) -> None:
         """Ask git about a tree of which a part is *now* other than *before*, unless git would have too much to read."""
@@ -213,6 +212,7 @@ class Look:
         """
         cache, changes = self._merged(intake)
         if cache is not self.cache:
+            cache.above = Fingerprints.from_bytes(self._above if cache.chosen.directories else b"")
             self._unkept = cache, self._now_ns()
             if meanwhile is None:
                 self.keep(None)

@@ -118,6 +118,7 @@ def push(
     repair: bool = False,
     progress: ProgressListener = ignore_progress,
     ahead: Mapping[str, Ahead] = _NOTHING_AHEAD,
+    asking_head: AskingHead | None = None,
 ) -> PushReport:
     """Make the head name *sources* as they are on the disk now, all together.
 
@@ -130,6 +131,7 @@ def push(
         repair: store every content and listing of *sources* anew, changed or not: what is stored may be damaged.
         progress: hears of files read.
         ahead: looks at some of *sources* that were begun already, by repository.
+        asking_head: a question to *store* that may have been begun already.
 
     Raises:
         ConflictError: `UNSEEN_SNAPSHOT`: the head has a snapshot that this machine has never seen.
@@ -140,13 +142,22 @@ def push(
     repeated = {source.repo for source in sources if sum(other.repo == source.repo for other in sources) > 1}
     if repeated:
         raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
+    asking = asking_head or AskingHead(store)
     with store.state.alone(_LOCK_WAIT_SECONDS):
         seen = store.state.seen()
         at = seen.at if seen is not None and not repair else store.read_head()
         for _ in range(_READ_ATTEMPTS):
             try:
                 return _push(
-                    sources, store=store, seen=seen, at=at, force=force, repair=repair, progress=progress, ahead=ahead
+                    sources,
+                    store=store,
+                    seen=seen,
+                    at=at,
+                    force=force,
+                    repair=repair,
+                    progress=progress,
+                    ahead=ahead,
+                    asking_head=asking,
                 )
             except UnplacedError:  # noqa: PERF203 - an attempt is a whole upload
                 at = store.read_head()
@@ -169,6 +180,7 @@ def _push(
     repair: bool,
     progress: ProgressListener,
     ahead: Mapping[str, Ahead],
+    asking_head: AskingHead,
 ) -> PushReport:
     """Push *sources*, read against the head *at*.
 
@@ -176,7 +188,7 @@ def _push(
         UnplacedError: they have to be read again, against the newest head.
     """
     with Outlet(store.objects) as outlet, ExitStack() as asked:
-        asking_head, processes = AskingHead(store), _processes(asked)
+        processes = _processes(asked)
         looks = _looks(sources, store, at, seen, asked=asked, ahead=ahead, asking_head=asking_head, processes=processes)
         bases = [_base(store, at, look, repair=repair) for look in looks]
         if not force:

@@ -12,6 +12,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -57,31 +58,43 @@ class StatusesAhead:
         OSError: there can be no such process.
     """
 
-    _output: int
-
     def __init__(self, root: Path, stat_cache: Path) -> None:
         self.about = root, stat_cache
         self.since_ns = time.time_ns()
         if sys.platform == "win32":
             raise OSError(errno.ENOSYS, "nothing of what follows is there")
-        self._output = _file_without_name(stat_cache)
-        arguments = [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}"]
-        arguments += [status_rows.__file__, str(root), str(stat_cache)]
-        nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 2)]
-        try:
+        self._lock, self._is_ended = threading.Lock(), False
+        with ExitStack() as opened, ExitStack() as closed:
+            self._output = _file_without_name(stat_cache)
+            opened.callback(os.close, self._output)
+            self._errors, errors = os.pipe()
+            opened.callback(os.close, self._errors)
+            closed.callback(os.close, errors)
+            arguments = [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}"]
+            arguments += [status_rows.__file__, str(root), str(stat_cache)]
             self._process = os.posix_spawn(
                 sys.executable,
                 arguments,
                 os.environ,
-                file_actions=[(os.POSIX_SPAWN_DUP2, self._output, 1), *nowhere],
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, self._output, 1),
+                    (os.POSIX_SPAWN_DUP2, errors, 2),
+                ],
             )
-        except BaseException:
-            os.close(self._output)
-            raise
+            self._opened: ExitStack = opened.pop_all()
 
     def is_of(self, mark: bytes) -> bool:
         """Tell whether it has begun, and with the stat cache that has this *mark*."""
         return self._read(0, MARK_BYTES) == mark
+
+    def found(self) -> bytes:
+        """Wait for it to end, and return all that it has found; nothing if it did not come to its end by itself."""
+        # Whoever ends it ends the waiting first, and only then lets go of the pipe and the file.
+        with self._lock:
+            if self._is_ended or os.read(self._errors, 1):
+                return b""
+            return self._read(0, os.fstat(self._output).st_size)
 
     def rows_done(self) -> int:
         """Return how many rows there are by now."""
@@ -102,7 +115,9 @@ class StatusesAhead:
             with suppress(OSError):
                 os.kill(self._process, signal.SIGKILL)
                 os.waitpid(self._process, 0)
-        os.close(self._output)
+        with self._lock:
+            self._is_ended = True
+            self._opened.close()
 
 
 def _file_without_name(beside: Path) -> int:
@@ -130,7 +145,8 @@ class Ahead:
 
     def __init__(self, root: Path, exclusion: str | None, stat_cache: Path) -> None:
         self._ended = ExitStack()
-        self.statuses = _taken(root, stat_cache) or _begun(root, stat_cache)
+        self._about = str(root), str(stat_cache)
+        self.statuses = self._looking = _taken(root, stat_cache) or _begun(root, stat_cache)
         self.since_ns = time.time_ns()
         if self.statuses is not None:
             self.since_ns = self.statuses.since_ns
@@ -148,6 +164,14 @@ class Ahead:
 
     def __exit__(self, *_: object) -> None:
         self._ended.close()
+
+    def found_same(self) -> bool:
+        """Look at all files, or wait for the other process to have done so, and tell whether they are as they were, and the directories too."""
+        statuses, (root, stat_cache) = self._looking, self._about
+        with suppress(OSError, ValueError):
+            found = b"".join(status_rows.look(root, stat_cache)) if statuses is None else statuses.found()
+            return status_rows.is_as_kept(stat_cache, found)
+        return False
 
     def take(self) -> tuple[Selecting | None, StatusesAhead | None]:
         """Return what was begun, once, if it is not too long ago; it ends with this."""

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import sys
+from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from enum import Enum
@@ -34,6 +35,7 @@ from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
 from synccore.worktree.folder import FolderListing, is_git_directory, is_link, looks_like_a_work_tree
 from synccore.worktree.git import GitListing, refuse_bare
 from synccore.worktree.listing import Listing, NoGitProgramError, NotARepositoryError, displayed
+from synccore.worktree.status_rows import NOTHING_THERE, rows_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -142,7 +144,7 @@ class Selecting:
         self._excluded = compile_exclusion(exclusion) if exclusion else None
         self._manner = _Manner(self._root, lister, self._rules)
         self._first = self._manner.start(_TOP)
-        self._chosen = NOTHING_CHOSEN
+        self._chosen, self._above = NOTHING_CHOSEN, b""
 
     def __enter__(self) -> Self:
         return self
@@ -160,9 +162,12 @@ class Selecting:
         """How the list came about, so that the next one need not be made anew if it is the same; known once it is finished."""
         return self._chosen
 
-    def finish(
-        self, before: Chosen = NOTHING_CHOSEN, paths: Sequence[str] = (), modes: Sequence[int] | None = None
-    ) -> Selection:
+    @property
+    def above(self) -> bytes:
+        """The rows of the directories of *chosen*, as of `status_rows`; known once it is finished, and none where links need a closer look."""
+        return self._above
+
+    def finish(self, before: Chosen = NOTHING_CHOSEN, paths: Sequence[str] = (), above: bytes = b"") -> Selection:
         """Wait for the list.
 
         What git says is mostly to the byte what it said the last time: then the list need not be cut, checked and sorted (for
@@ -171,20 +176,18 @@ class Selecting:
         Args:
             before: how the list came about the last time.
             paths: that list; used only if it must be the same now.
-            modes: what stands at the directories of *before* now, if somebody has looked.
+            above: the rows of the directories of *before* now, if somebody has looked.
         """
         key = self._key()
-        if key and key == before.key and self._are_still_directories(before.directories, modes):
+        if key and key == before.key and self._are_still_directories(before.directories, above):
             self._chosen = before
             listed = cast("Sequence[TreePath]", paths)
             return Selection(listed, cast("frozenset[TreePath] | None", before.executable), (), is_git=True)
         return self._finish(key)
 
-    def _are_still_directories(self, directories: Sequence[str], modes: Sequence[int] | None) -> bool:
-        # On Windows what says that it is a directory may be a link all the same.
-        if modes is None or _WINDOWS:
-            return _are_directories(self._root, directories)
-        return all(map(stat.S_ISDIR, set(modes)))
+    def _are_still_directories(self, directories: Sequence[str], above: bytes) -> bool:
+        self._above = above if above and not _WINDOWS else _rows_of(self._root, directories)
+        return _are_all_directories(self._above) if self._above else _are_directories(self._root, directories)
 
     def _finish(self, key: bytes) -> Selection:
         root, rules = self._root, self._rules
@@ -197,8 +200,9 @@ class Selecting:
             taken += [path for path, rule in judged if rule is not None and rule.negated]
         # Without repeats and yet in git's own order, which costs little to sort.
         wanted = _ever_wanted(sorted(dict.fromkeys(taken)))
-        directories = directories_above(wanted)
-        reachable, gone = _reachable(root, wanted, directories)
+        directories = [".", *sorted(directories_above(wanted))]
+        self._above = _rows_of(root, directories)
+        reachable, gone = _reachable(root, wanted, directories, self._above)
         paths, problems = _buildable(reachable)
         selection = Selection(
             paths=tuple(paths),
@@ -208,7 +212,7 @@ class Selecting:
         )
         first = self._first
         if key and not gone and not selection.problems and isinstance(first, GitListing) and first.stands_alone():
-            self._chosen = Chosen(key, sorted(directories), selection.executable)
+            self._chosen = Chosen(key, directories, selection.executable)
         return selection
 
     def _key(self) -> bytes:
@@ -415,23 +419,33 @@ def _ever_wanted(paths: list[str]) -> list[str]:
     return paths
 
 
-def _reachable(root: Path, paths: list[str], directories: set[str]) -> tuple[list[str], set[str]]:
+def _reachable(root: Path, paths: list[str], directories: Sequence[str], above: bytes) -> tuple[list[str], set[str]]:
     """Return *paths* without those that are gone because something else stands where one of their *directories* was, and those.
 
     Git lists the tracked ``a/b`` also when ``a`` has become a link or a file; to look at ``a/b`` then would lead through
     the link. And it lists the tracked ``a`` also when ``a`` has become a directory with files of its own.
     """
     gone: set[str] = set()
-    if not _are_directories(root, directories):
+    if not (_are_all_directories(above) if above else _are_directories(root, directories)):
         for directory in directories:
             with suppress(OSError, ValueError):
                 if not stat.S_ISDIR((found := os.lstat(f"{root}/{directory}")).st_mode) or is_link(found):
                     gone.add(directory)
-    replaced = directories.difference(gone).intersection(paths)
+    replaced = set(directories).difference(gone).intersection(paths)
     if not gone and not replaced:
         return paths, gone
     below = tuple(f"{directory}/" for directory in gone)
     return [path for path in paths if path not in replaced and not path.startswith(below)], gone
+
+
+def _rows_of(root: Path, directories: Sequence[str]) -> bytes:
+    """Return the rows of *directories* below *root*; none on Windows, where what says that it is a directory may be a link all the same."""
+    base, lstat = os.path.join(root, ""), os.lstat
+    return b"" if _WINDOWS else rows_of(lambda name: lstat(base + name), directories)
+
+
+def _are_all_directories(rows: bytes) -> bool:
+    return all(map(stat.S_ISDIR, set(array("q", rows)[:: len(NOTHING_THERE)])))
 
 
 def _are_directories(root: Path, directories: Iterable[str]) -> bool:

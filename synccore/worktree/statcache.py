@@ -14,6 +14,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -29,11 +30,11 @@ from synccore.treepath import TreePath
 from synccore.worktree.atomic import write_atomically
 from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
 from synccore.worktree.columns import Columns
-from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, ROW_BYTES, facts, packed, sizes_of_names, split
+from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, ROW_BYTES, facts, packed, sizes_of, split
 
-_MAGIC = b"\x89EPLS\x04\x00\x00"
-_SIZES = struct.Struct("<QQ")
-_FIELDS = 10
+_MAGIC = b"\x89EPLS\x05\x00\x00"
+_SIZES = struct.Struct("<QQQ")
+_FIELDS = 9
 _WHAT = "stat cache"
 
 # A write may bear a time stamp a little older than itself: the kernel's clock for files ticks every 1 to 10 ms, other
@@ -181,6 +182,7 @@ class StatCache:
         fingerprints: one for each, in the same order; `_NEVER` where the entry was racy.
         snapshot: the id of the tree.
         chosen: how the paths were chosen, if these are all that were and they need not be chosen anew.
+        above: a fingerprint for each directory of *chosen*; none where nobody has looked.
         differing: what git tracks and found to differ from a commit when these were found; ``None`` where that is not known.
         mark: of what was loaded, by which it is known again; of anything else, nothing.
     """
@@ -195,6 +197,7 @@ class StatCache:
         chosen: Chosen = NOTHING_CHOSEN,
         path: Path | None = None,
         mark: bytes = b"",
+        above: Fingerprints = NO_FINGERPRINTS,
         differing: Differing | None = None,
     ) -> None:
         """Put together what was found, or what is kept at *path*."""
@@ -204,6 +207,7 @@ class StatCache:
         self.snapshot = snapshot
         self.chosen = chosen
         self.mark = mark
+        self.above = above
         self.differing = differing
         self._path = path
         self._tree: dict[TreePath, Entry] | None = None
@@ -232,6 +236,7 @@ class StatCache:
             and self.fingerprints == other.fingerprints
             and self.snapshot == other.snapshot
             and self.chosen == other.chosen
+            and self.above == other.above
             and self.differing == other.differing
         )
 
@@ -337,29 +342,29 @@ def load_stat_cache(path: Path, root: Path) -> StatCache:
 
 def store_stat_cache(path: Path, root: Path, cache: StatCache, *, read_from_ns: int, read_until_ns: int) -> None:
     """Keep at *path* what is `believable` of *cache* for the tree at *root*."""
-    prints = believable(cache, read_from_ns=read_from_ns, read_until_ns=read_until_ns)
+    believed = partial(believable, read_from_ns=read_from_ns, read_until_ns=read_until_ns)
+    rows = believed(cache.fingerprints).to_bytes() + believed(cache.above).to_bytes()
     key, directories, executable = cache.chosen
     names = None if executable is None else sorted(executable)
     joined = ["\0".join(part).encode() for part in (cache.paths, directories)]
     facts_of_git = None if cache.differing is None else (cache.differing.commit, list(cache.differing.paths))
-    rest = wire.pack((os.fsencode(root), cache.snapshot, key, names, facts_of_git, *cache.columns, prints.to_bytes()))
-    body = b"".join((_SIZES.pack(*map(len, joined)), *joined, rest))
+    rest = wire.pack((os.fsencode(root), cache.snapshot, key, names, facts_of_git, *cache.columns))
+    body = b"".join((_SIZES.pack(*map(len, joined), len(rows)), *joined, rows, rest))
     write_atomically(path, _MAGIC + xxhash.xxh3_64_digest(body) + body)
 
 
-def believable(cache: StatCache, *, read_from_ns: int, read_until_ns: int) -> Fingerprints:
-    """Return the fingerprints of *cache*, with `_NEVER` for those that a later edit might leave as they are.
+def believable(found: Fingerprints, *, read_from_ns: int, read_until_ns: int) -> Fingerprints:
+    """Return what was *found*, with `_NEVER` for those that a later edit might leave as they are.
 
     RACE: a clock that is set back so that it comes to a moment again in which a file was written before, and an edit in just that
     moment that keeps the size, leave no trace. Nor does, on a server whose clock is behind ours by more than the slack, an
     edit within the same tick of its clock as the one before that was read between the two.
 
     Args:
-        cache: what was found.
-        read_from_ns: a moment before the first of its files was looked at.
+        found: the fingerprints.
+        read_from_ns: a moment before the first of the files was looked at.
         read_until_ns: a moment after the last of them was.
     """
-    found = cache.fingerprints
     # If the clock was set back meanwhile, what was written since bears a time that looks long past: no time is believed.
     if read_until_ns < read_from_ns:
         return Fingerprints([_NEVER] * len(found))
@@ -375,21 +380,22 @@ def _decode(data: bytes, root: bytes, path: Path) -> StatCache:
     mark, whole = data[:MARK_BYTES], memoryview(data)
     if len(data) < NAMES_AT or mark != _MAGIC + xxhash.xxh3_64_digest(whole[MARK_BYTES:]):
         wire.damaged(_WHAT, "is damaged")
-    of_paths, of_directories = sizes_of_names(data)
+    of_paths, of_directories, of_rows = sizes_of(data)
     directories_at = NAMES_AT + of_paths
-    rest_at = directories_at + of_directories
+    rows_at = directories_at + of_directories
+    rest_at = rows_at + of_rows
     try:
-        paths, directories = split(data[NAMES_AT:directories_at], data[directories_at:rest_at])
+        paths, directories = split(data[NAMES_AT:directories_at], data[directories_at:rows_at])
     except UnicodeDecodeError:
         wire.damaged(_WHAT, "has names that are not UTF-8")
-    found_root, snapshot, key, executable, differing, *columns_part, numbers = wire.row(
+    found_root, snapshot, key, executable, differing, *columns_part = wire.row(
         wire.unpack(data[rest_at:], _WHAT), _FIELDS, _WHAT
     )
     if found_root != root:
         wire.damaged(_WHAT, "is of another tree")
     columns = Columns(*(wire.binary(column, _WHAT) for column in columns_part))
-    prints = wire.binary(numbers, _WHAT)
-    if not columns.belong_together(len(paths)) or len(prints) != len(paths) * ROW_BYTES:
+    above_at = rows_at + len(paths) * ROW_BYTES
+    if not columns.belong_together(len(paths)) or rest_at - above_at not in {0, len(directories) * ROW_BYTES}:
         wire.damaged(_WHAT, "has columns that do not belong together")
     names = None if executable is None else [wire.text(name, _WHAT) for name in wire.rows(executable, _WHAT)]
     chosen = Chosen(wire.binary(key, _WHAT), directories, None if names is None else frozenset(names))
@@ -397,11 +403,12 @@ def _decode(data: bytes, root: bytes, path: Path) -> StatCache:
     return StatCache(
         paths,
         columns,
-        Fingerprints.from_bytes(prints),
+        Fingerprints.from_bytes(data[rows_at:above_at]),
         at,
         chosen=chosen,
         path=path,
         mark=mark,
+        above=Fingerprints.from_bytes(data[above_at:rest_at]),
         differing=_parse_differing(differing),
     )
 

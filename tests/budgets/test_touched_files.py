@@ -96,6 +96,15 @@ def test_git_is_asked_about_what_may_differ_and_not_about_the_whole_tree(
     assert line.git.dirty == ("10.py", "9.py")
 
 
+def test_what_differs_already_and_is_edited_again_counts_once(lab: Lab, tree: Path, started: Started) -> None:
+    lab.laptop.push()
+    edited = sorted(f"{number}.py" for number in range(100, 140))
+    for content in ("x = 'once'\n", "x = 'twice'\n"):
+        for name in edited:
+            (tree / name).write_text(content)
+        assert status_of(started.during(lab.laptop.push)) == [edited]
+
+
 @pytest.mark.parametrize("change", ["a commit", "git's list", "many edits"])
 def test_git_is_asked_about_the_whole_tree_where_anything_may_differ(
     lab: Lab, tree: Path, started: Started, change: str
@@ -115,6 +124,6 @@ def test_git_is_asked_about_the_whole_tree_where_anything_may_differ(
     elif change == "git's list":
         subprocess.run(["git", "add", "7.py"], cwd=tree, check=True)
     else:
-        for number in range(100, 140):
+        for number in range(100, 164):
             (tree / f"{number}.py").write_text("x = 'many'\n")
     assert status_of(started.during(lab.laptop.push)) == expected

@@ -56,7 +56,7 @@ def test_a_command_begins_to_connect_where_the_last_one_has_led(lab: Lab) -> Non
         for machine, word in ((lab.laptop, "upload"), (lab.vm, "dn")):
             address = labs.Lab(Environment(home=machine.home)).address_cache
             address.parent.mkdir(exist_ok=True)
-            address.write_text(f"somewhere {listener.getsockname()[1]} 127.0.0.1\n")
+            address.write_text(f"somewhere {listener.getsockname()[1]} 127.0.0.1 plain\n")
             assert machine.run(word).code == 0
             listener.accept()[0].close()
 
@@ -78,6 +78,26 @@ def test_a_tree_that_is_looked_at_before_it_is_asked_for_is_uploaded_as_it_is(la
     assert lab.laptop.run("upload").code == 4
     assert lab.vm.run("download").code == 0
     assert (lab.vm.home / "synccode" / "alpha" / "new.py").read_text() == "new\n"
+
+
+@pytest.mark.parametrize("files", [2, 600])
+def test_the_head_is_asked_for_only_where_nothing_has_changed(lab: Lab, files: int) -> None:
+    for number in range(files):
+        (lab.alpha / "pkg" / f"module_with_a_longer_name_{number}.py").write_text(f"{number}\n")
+
+    def calls() -> dict[str, int]:
+        found: dict[str, int] = lab.laptop.run("upload", "alpha", "--json").document["calls"]
+        return found
+
+    assert "conditional_get" not in calls()
+    assert calls() == {"conditional_get": 1}
+    (lab.alpha / "pkg" / "m.py").write_text("x = 'two'\n")
+    assert calls() == {"conditional_put": 1}
+    (lab.alpha / "new.py").write_text("new\n")
+    assert calls() == {"conditional_put": 1}
+    (lab.alpha / "pkg" / "m.py").unlink()
+    assert calls() == {"conditional_put": 1}
+    assert calls() == {"conditional_get": 1}
 
 
 def test_an_upload_arrives_and_runs(lab: Lab) -> None:

@@ -51,7 +51,7 @@ from synccore.worktree.gitindex import GitIndexError, read_git_index
 from synccore.worktree.laptop import LaptopState, Seen
 from synccore.worktree.machine import MachineMemory
 from synccore.worktree.statcache import EMPTY, load_stat_cache, store_stat_cache
-from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, sizes_of_names
+from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, sizes_of
 
 _LATER_THAN_ANY_NS = 2**70
 
@@ -225,14 +225,14 @@ def stat_cache(data: bytes) -> None:
 
 
 def stat_cache_body(data: bytes) -> None:
-    stat_cache(b"\x89EPLS\x04\x00\x00" + xxhash.xxh3_64_digest(data) + data)
+    stat_cache(b"\x89EPLS\x05\x00\x00" + xxhash.xxh3_64_digest(data) + data)
 
 
 def _stat_seeds() -> list[bytes]:
     """Take the bodies of stat caches, as if of the tree that is asked about."""
     seeds = []
     for data in _stored()["stat"]:
-        rest_at = NAMES_AT + sum(sizes_of_names(data))
+        rest_at = NAMES_AT + sum(sizes_of(data))
         rest = unpack(data[rest_at:], "it")
         if isinstance(rest, tuple):
             seeds.append(data[MARK_BYTES:rest_at] + pack((str(_STAT_ROOT).encode(), *rest[1:])))

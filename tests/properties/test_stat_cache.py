@@ -212,7 +212,7 @@ class Looks:
         tree = {path: known[path][1] for path in sorted(known)}
         if found.unread or len(tree) != len(cache.tree):
             kept = StatCache.of(tree, Fingerprints([known[path][0] for path in tree]), cache.snapshot)
-            prints = believable(kept, read_from_ns=since, read_until_ns=disk.clock())
+            prints = believable(kept.fingerprints, read_from_ns=since, read_until_ns=disk.clock())
             self._cache = StatCache.of(tree, prints, cache.snapshot)
         return tree
 

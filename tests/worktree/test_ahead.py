@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -181,6 +181,70 @@ def test_what_was_begun_is_taken_once_and_only_while_it_is_new(
     with Ahead(root, None, stat_cache) as begun:
         monkeypatch.setattr(ahead, "_LONGEST_AHEAD_NS", 0)
         assert begun.take() == (None, None)
+
+
+def kept_with_directories(root: Path, stat_cache: Path) -> None:
+    """Keep what stands at the directories as well."""
+    cache = load_stat_cache(stat_cache, root)
+    chosen = cache.chosen._replace(directories=[".", *cache.chosen.directories])
+    cache = cache.with_rows({}, chosen=chosen)
+    cache.above = statuses(root, chosen.directories)
+    store_stat_cache(stat_cache, root, cache, read_from_ns=LATER_NS, read_until_ns=LATER_NS)
+
+
+@pytest.mark.usefixtures("no_process_is_left")
+@pytest.mark.parametrize("is_large", [False, True])
+def test_a_change_anywhere_is_found_before_the_engine_is_there(
+    root: Path, stat_cache: Path, monkeypatch: pytest.MonkeyPatch, *, is_large: bool
+) -> None:
+    monkeypatch.setattr(ahead, "_WORTH_BYTES", 0 if is_large else 2**40)
+
+    def is_same() -> bool:
+        with Ahead(root, None, stat_cache) as begun:
+            assert (begun.statuses is not None) == is_large
+            return begun.found_same()
+
+    assert not is_same()  # of the directories nothing is known
+    kept_with_directories(root, stat_cache)
+    assert is_same()
+    changes: list[Callable[[], object]] = [
+        lambda: (root / "d24" / "99.py").write_text("edited"),
+        lambda: (root / "d07" / "new.py").write_text("new"),
+        lambda: (root / "new.py").write_text("new"),
+        (root / "d00" / "00.py").unlink,
+    ]
+    for change in changes:
+        change()
+        assert not is_same()
+        if change is not changes[-1]:
+            cache = load_stat_cache(stat_cache, root)
+            cache.fingerprints = statuses(root, cache.paths)
+            cache.above = statuses(root, cache.chosen.directories)
+            store_stat_cache(stat_cache, root, cache, read_from_ns=LATER_NS, read_until_ns=LATER_NS)
+            assert is_same()
+    stat_cache.unlink()
+    with Ahead(root, None, stat_cache) as begun:
+        assert not begun.found_same()
+
+
+@pytest.mark.usefixtures("no_process_is_left")
+def test_who_has_ended_it_is_told_nothing(root: Path, stat_cache: Path) -> None:
+    kept_with_directories(root, stat_cache)
+    begun = StatusesAhead(root, stat_cache)
+    begun.end()
+    assert begun.found() == b""
+
+
+@pytest.mark.usefixtures("no_process_is_left")
+def test_another_cache_than_it_has_looked_with_says_nothing(root: Path, stat_cache: Path) -> None:
+    kept_with_directories(root, stat_cache)
+    with Ahead(root, None, stat_cache) as begun:
+        assert begun.statuses is not None
+        wait_for(begun.statuses, 2526)
+        cache = load_stat_cache(stat_cache, root)
+        cache.chosen = cache.chosen._replace(key=b"other")
+        store_stat_cache(stat_cache, root, cache, read_from_ns=LATER_NS, read_until_ns=LATER_NS)
+        assert not begun.found_same()
 
 
 @pytest.mark.usefixtures("no_process_is_left")
