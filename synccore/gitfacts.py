@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 MAX_DIRTY_PATHS = 100
 
+# To be asked about one of 30,000 files takes git 8 ms of a processor, about each further one 0.4, and about all of them 65.
+MAX_DIFFERING = 64
+
 
 class GitFacts(NamedTuple):
     """The commit a working tree is based on, and how far it has moved from it.
@@ -29,7 +32,7 @@ class GitFacts(NamedTuple):
 
 
 class Differing(NamedTuple):
-    """What git tracks and found to differ from a commit, all of it.
+    """What git tracks and found to differ from a commit, all of it, if it is no more than `MAX_DIFFERING` paths.
 
     Attributes:
         commit: HEAD's commit then; ``None`` before the first one.

@@ -77,12 +77,11 @@ class Intake:
     """
 
     def __init__(self, read: Iterable[ReadFile] = ()) -> None:
-        self.paths: list[TreePath] = []
-        self.entries: list[Entry] = []
-        self.prints = bytearray()
+        known = list(read)
+        self.paths: list[TreePath] = [item.path for item in known]
+        self.entries: list[Entry] = [item.entry for item in known]
+        self.prints = bytearray(Fingerprints([item.found for item in known]).to_bytes())
         self.problems: list[Problem] = []
-        for item in read:
-            self.add(item)
 
     def add(self, item: ReadFile) -> None:
         """Add one file."""

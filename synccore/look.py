@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
-from synccore.gitfacts import Differing
+from synccore.gitfacts import MAX_DIFFERING, Differing
 from synccore.intake import FILES_FOR_PROCESSES, Intake, ReadFile
 from synccore.keys import repo_name
 from synccore.manifest import FileKind, chunks_of
@@ -25,6 +25,7 @@ from synccore.view import Base, Changes, View
 from synccore.worktree.asking_facts import AskingFacts
 from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
 from synccore.worktree.collisions import collisions
+from synccore.worktree.foreseen import foreseen
 from synccore.worktree.renamed import renamed
 from synccore.worktree.scan import NOTHING, Scan, Unread, link_notes, scan, statuses
 from synccore.worktree.selection import Selecting
@@ -32,9 +33,6 @@ from synccore.worktree.statcache import Fingerprints, StatCache, load_stat_cache
 
 if TYPE_CHECKING:
     from synccore.worktree.ahead import Ahead, StatusesAhead
-
-# To be asked about one of 30,000 files takes git 8 ms of a processor, about each further one 0.4, and about all of them 65.
-_MOST_DIFFERING = 64
 
 # Git takes longer to list so many files than we to look at them, by as much as an answer from not too far away takes.
 _LARGE = 8192
@@ -122,10 +120,11 @@ class Look:
             now, above = self._statuses(others, partial(self._ask_early, asked))
             if len(self.cache.paths) >= _LARGE and now == self.cache.fingerprints:
                 at_same(self.cache)
-            selection = selecting.finish(self.cache.chosen, self.cache.paths, above)
+            rows = foreseen(source.root, self.cache, now)
+            selection = selecting.finish(self.cache.chosen, self.cache.paths, above, foreseen=rows)
         self._selected, self._chosen, self._above = len(selection.paths), selecting.chosen, selecting.above
         self.is_git = selection.is_git
-        self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache, now)
+        self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache, now, foreseen=rows)
         self.problems = selection.problems + self.scan.problems
         self._paths = selection.paths
         self.is_complete = True
@@ -157,11 +156,11 @@ class Look:
         listing = self._selecting.git_listing
         if known is None or listing is None or self._chosen is not cache.chosen or listing.count() != len(cache.paths):
             return None
-        if len(cache.paths) - len(self.scan.kept) > _MOST_DIFFERING:
+        if len(cache.paths) - len(self.scan.kept) > MAX_DIFFERING:
             return None
         kept = set(self.scan.kept)
         may_differ = {path for row, path in enumerate(cache.paths) if row not in kept}.union(known.paths)
-        return Differing(known.commit, tuple(sorted(may_differ))) if 0 < len(may_differ) <= _MOST_DIFFERING else None
+        return Differing(known.commit, tuple(sorted(may_differ))) if 0 < len(may_differ) <= MAX_DIFFERING else None
 
     def _ask_early(self, asked: ExitStack | None, now: Fingerprints, before: Fingerprints) -> None:
         """Ask git about a tree of which a part is *now* other than *before*, unless git would have too much to read."""
@@ -228,7 +227,7 @@ class Look:
             self._unkept = None
             if differing is None and (cache.snapshot, cache.chosen) == (self.cache.snapshot, self.cache.chosen):
                 differing = self.cache.differing
-            if differing is not None and len(differing.paths) <= _MOST_DIFFERING:
+            if differing is not None:
                 cache.differing = differing
             self._keeping = threading.Thread(target=self._keep, args=(cache, until_ns), name="keep")
             self._keeping.start()

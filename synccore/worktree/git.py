@@ -11,13 +11,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from heapq import nsmallest
 from pathlib import Path
 from typing import IO, NoReturn
 
 import xxhash
 
 from synccore.errors import ErrorKind, WorktreeError
-from synccore.gitfacts import MAX_DIRTY_PATHS, Differing, GitFacts
+from synccore.gitfacts import MAX_DIFFERING, MAX_DIRTY_PATHS, Differing, GitFacts
 from synccore.problem import Problem
 from synccore.worktree.folder import is_real_directory, looks_like_a_work_tree
 from synccore.worktree.listing import (
@@ -408,9 +409,9 @@ class AskingFacts:
         self._beside = beside
         self._among = among
         self._status = self._ask(among.paths if among is not None else ())
-        self._prefix = Question(root, "rev-parse", "--show-prefix")
+        self._prefix = None if _is_surely_the_top(root) else Question(root, "rev-parse", "--show-prefix")
         self._origin = Question(root, "config", "--get", "remote.origin.url")
-        self._others: list[Question] = [self._prefix, self._origin]
+        self._others = [self._origin] if self._prefix is None else [self._origin, self._prefix]
         self.differing: Differing | None = None
 
     def _ask(self, paths: Sequence[str]) -> Question:
@@ -424,7 +425,7 @@ class AskingFacts:
     def finish(self) -> GitFacts:
         """Wait for git; errors as above."""
         out, _ = self._status.answer()
-        below = self._prefix.outcome()[1].removesuffix("\n")
+        below = "" if self._prefix is None else self._prefix.outcome()[1].removesuffix("\n")
         url = self._origin.outcome()[1].removesuffix("\n")
         headers, dirty = _read_status(out, below)
         commit = headers.get("branch.oid", "(initial)")
@@ -436,7 +437,7 @@ class AskingFacts:
             commit = headers.get("branch.oid", "(initial)")
         branch = headers.get("branch.head", "(detached)")
         at = None if commit == "(initial)" else commit
-        if self._beside is not None and _is_utf8(dirty):
+        if self._beside is not None and len(dirty) <= MAX_DIFFERING and _is_utf8(dirty):
             self.differing = Differing(at, tuple(sorted(dirty)))
         if self._beside is not None:
             dirty.update(self._beside.untracked())
@@ -444,7 +445,7 @@ class AskingFacts:
             commit=at,
             branch=None if branch == "(detached)" else branch,
             origin=without_credentials(url) if url else None,
-            dirty=tuple(displayed(path) for path in sorted(dirty)[:MAX_DIRTY_PATHS]),
+            dirty=tuple(map(displayed, nsmallest(MAX_DIRTY_PATHS, dirty))),
             dirty_count=len(dirty),
         )
 
@@ -452,6 +453,15 @@ class AskingFacts:
         """End what still runs."""
         for question in (self._status, *self._others):
             question.drop()
+
+
+def _is_surely_the_top(root: Path) -> bool:
+    """Tell whether git would say that *root* is the top of its work tree, without a process, which takes 3 to 9 ms."""
+    try:
+        # Only `core.worktree` makes a work tree of another directory than that in which the repository is.
+        return (root / ".git").is_dir() and b"worktree" not in (root / ".git/config").read_bytes().lower()
+    except OSError:
+        return False
 
 
 def _is_utf8(paths: Iterable[str]) -> bool:

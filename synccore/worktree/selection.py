@@ -11,7 +11,7 @@ import re
 import stat
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from enum import Enum
 from pathlib import Path
@@ -35,7 +35,7 @@ from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
 from synccore.worktree.folder import FolderListing, is_git_directory, is_link, looks_like_a_work_tree
 from synccore.worktree.git import GitListing, refuse_bare
 from synccore.worktree.listing import Listing, NoGitProgramError, NotARepositoryError, displayed
-from synccore.worktree.status_rows import NOTHING_THERE, rows_of
+from synccore.worktree.status_rows import NOTHING_THERE, rows_of, split_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -45,6 +45,8 @@ _WINDOWS = sys.platform == "win32"
 # The number of these rules: a list that was made by others is made anew. Whoever changes what the same answers of git and the
 # same configuration lead to counts it up.
 _RULES = 1
+
+_NOTHING_KNOWN: Mapping[str, bytes] = {}
 
 # So many repositories of one tree are listed side by side.
 _SIDE_BY_SIDE = 8
@@ -167,7 +169,14 @@ class Selecting:
         """The rows of the directories of *chosen*, as of `status_rows`; known once it is finished, and none where links need a closer look."""
         return self._above
 
-    def finish(self, before: Chosen = NOTHING_CHOSEN, paths: Sequence[str] = (), above: bytes = b"") -> Selection:
+    def finish(
+        self,
+        before: Chosen = NOTHING_CHOSEN,
+        paths: Sequence[str] = (),
+        above: bytes = b"",
+        *,
+        foreseen: Mapping[str, bytes] = _NOTHING_KNOWN,
+    ) -> Selection:
         """Wait for the list.
 
         What git says is mostly to the byte what it said the last time: then the list need not be cut, checked and sorted (for
@@ -177,19 +186,21 @@ class Selecting:
             before: how the list came about the last time.
             paths: that list; used only if it must be the same now.
             above: the rows of the directories of *before* now, if somebody has looked.
+            foreseen: the rows of what else has been looked at a moment ago.
         """
         key = self._key()
         if key and key == before.key and self._are_still_directories(before.directories, above):
             self._chosen = before
             listed = cast("Sequence[TreePath]", paths)
             return Selection(listed, cast("frozenset[TreePath] | None", before.executable), (), is_git=True)
-        return self._finish(key)
+        known = zip(before.directories, split_rows(above), _modes(above), strict=False)
+        return self._finish(key, {**foreseen, **{name: row for name, row, mode in known if stat.S_ISDIR(mode)}})
 
     def _are_still_directories(self, directories: Sequence[str], above: bytes) -> bool:
         self._above = above if above and not _WINDOWS else _rows_of(self._root, directories)
         return _are_all_directories(self._above) if self._above else _are_directories(self._root, directories)
 
-    def _finish(self, key: bytes) -> Selection:
+    def _finish(self, key: bytes, known: Mapping[str, bytes]) -> Selection:
         root, rules = self._root, self._rules
         gathered = _gather(self._manner, self._first)
         taken = gathered.taken
@@ -201,7 +212,7 @@ class Selecting:
         # Without repeats and yet in git's own order, which costs little to sort.
         wanted = _ever_wanted(sorted(dict.fromkeys(taken)))
         directories = [".", *sorted(directories_above(wanted))]
-        self._above = _rows_of(root, directories)
+        self._above = _rows_of(root, directories, known)
         reachable, gone = _reachable(root, wanted, directories, self._above)
         paths, problems = _buildable(reachable)
         selection = Selection(
@@ -425,8 +436,9 @@ def _reachable(root: Path, paths: list[str], directories: Sequence[str], above: 
     Git lists the tracked ``a/b`` also when ``a`` has become a link or a file; to look at ``a/b`` then would lead through
     the link. And it lists the tracked ``a`` also when ``a`` has become a directory with files of its own.
     """
-    gone: set[str] = set()
-    if not (_are_all_directories(above) if above else _are_directories(root, directories)):
+    modes = zip(directories, _modes(above), strict=False)
+    gone = {directory for directory, mode in modes if mode != NOTHING_THERE[0] and not stat.S_ISDIR(mode)}
+    if not above and not _are_directories(root, directories):
         for directory in directories:
             with suppress(OSError, ValueError):
                 if not stat.S_ISDIR((found := os.lstat(f"{root}/{directory}")).st_mode) or is_link(found):
@@ -438,14 +450,26 @@ def _reachable(root: Path, paths: list[str], directories: Sequence[str], above: 
     return [path for path in paths if path not in replaced and not path.startswith(below)], gone
 
 
-def _rows_of(root: Path, directories: Sequence[str]) -> bytes:
-    """Return the rows of *directories* below *root*; none on Windows, where what says that it is a directory may be a link all the same."""
+def _rows_of(root: Path, directories: Sequence[str], known: Mapping[str, bytes] = _NOTHING_KNOWN) -> bytes:
+    """Return the rows of *directories* below *root*; none on Windows, where what says that it is a directory may be a link all the same.
+
+    Those that are *known* were there a moment ago, and are not looked at again.
+    """
+    if _WINDOWS:
+        return b""
     base, lstat = os.path.join(root, ""), os.lstat
-    return b"" if _WINDOWS else rows_of(lambda name: lstat(base + name), directories)
+    unknown = [name for name in directories if name not in known]
+    looked_at = rows_of(lambda name: lstat(base + name), unknown)
+    rows = {**known, **dict(zip(unknown, split_rows(looked_at), strict=True))}
+    return b"".join([rows[name] for name in directories])
+
+
+def _modes(rows: bytes) -> Sequence[int]:
+    return array("q", rows)[:: len(NOTHING_THERE)]
 
 
 def _are_all_directories(rows: bytes) -> bool:
-    return all(map(stat.S_ISDIR, set(array("q", rows)[:: len(NOTHING_THERE)])))
+    return all(map(stat.S_ISDIR, set(_modes(rows))))
 
 
 def _are_directories(root: Path, directories: Iterable[str]) -> bool:

@@ -30,7 +30,7 @@ from synccore.treepath import TreePath
 from synccore.worktree.atomic import write_atomically
 from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
 from synccore.worktree.columns import Columns
-from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, ROW_BYTES, facts, packed, sizes_of, split
+from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, ROW_BYTES, facts, packed, sizes_of, split, split_rows
 
 _MAGIC = b"\x89EPLS\x05\x00\x00"
 _SIZES = struct.Struct("<QQQ")
@@ -136,8 +136,7 @@ class Fingerprints:
 
     def rows(self) -> list[bytes]:
         """Return each row as bytes, which `from_bytes` takes joined."""
-        width = ROW_BYTES
-        return [self._bytes[at : at + width] for at in range(0, len(self._bytes), width)]
+        return split_rows(self._bytes)
 
     def with_rows(self, numbers: Sequence[int], rows: Sequence[Fingerprint]) -> Fingerprints:
         """Return these with *rows* in place of those that have *numbers*."""

@@ -44,6 +44,11 @@ def packed(rows: Iterable[tuple[int, ...]]) -> bytes:
         return array("q", [(number + 2**63) % 2**64 - 2**63 for number in chain.from_iterable(listed)]).tobytes()
 
 
+def split_rows(rows: bytes) -> list[bytes]:
+    """Return each of *rows*, which `packed` has put one after the other."""
+    return [rows[at : at + ROW_BYTES] for at in range(0, len(rows), ROW_BYTES)]
+
+
 def rows_of(status: Callable[[str], os.stat_result], names: Iterable[str]) -> bytes:
     """Return the row of each of *names*, whatever may stand there: where nothing does, `NOTHING_THERE`, and where none can look, `CANNOT_BE_TOLD`."""
     rows = []
