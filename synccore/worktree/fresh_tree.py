@@ -11,22 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synccore.digest import Digest
-from synccore.errors import ErrorKind, InvalidInputError
 from synccore.manifest import FileKind
 from synccore.treepath import TreePath
 from synccore.worktree.directory_chain import (
     OPEN_DIRECTORY,
-    OPEN_NEW_TO_READ_BACK,
     DirectoryChain,
     OpenDirectory,
-    close_directory,
     make_directory,
     require_handles,
 )
 from synccore.worktree.disk_error import worktree_error
-from synccore.worktree.large_file import LargeFile
+from synccore.worktree.large_file import LargeFile, begin_large, refuse_link
 from synccore.worktree.outcome import Effect, Outcome
-from synccore.worktree.placing import make, mode
+from synccore.worktree.placing import make
 from synccore.worktree.temporary import discard
 
 if TYPE_CHECKING:
@@ -92,34 +89,15 @@ class FreshTree:
             InvalidInputError: *kind* is a link.
             WorktreeError: the disk refused, also because it has no room for so many bytes.
         """
-        if kind is FileKind.SYMLINK:
-            raise InvalidInputError(ErrorKind.BAD_INPUT, f"{path} is a link, which comes whole", path=path)
+        refuse_link(path, kind)
         parent, _, last = path.rpartition("/")
-        name = last.encode()
         try:
             directory = os.dup(self._enter(parent).handle)
-            try:
-                handle = os.open(name, OPEN_NEW_TO_READ_BACK, mode(kind), dir_fd=directory)
-            except BaseException:
-                close_directory(directory)
-                raise
         except OSError as error:
             raise worktree_error(error, self._root / path, "begin") from error
-
-        def appear(_digest: Digest) -> Outcome:
-            close_directory(directory)
-            self._unfinished.discard(large)
-            return Outcome.of(Effect.WRITTEN, [])
-
-        def vanish() -> None:
-            try:
-                discard(directory, name)
-            finally:
-                close_directory(directory)
-
-        large = LargeFile(self._root / path, handle, size_bytes, appear=appear, vanish=vanish)
-        self._unfinished.add(large)
-        return large
+        return begin_large(
+            self._root / path, directory, last.encode(), kind, size_bytes, finish=_is_there, unfinished=self._unfinished
+        )
 
     def close(self) -> None:
         """Give up unfinished large files and close the handles."""
@@ -147,3 +125,8 @@ class FreshTree:
             make_directory(chain.here.handle, part.encode())
             chain.descend(part)
         return chain.here
+
+
+def _is_there(_directory: int, _digest: Digest) -> Outcome:
+    """Do nothing: a file of a tree that nobody sees was made under its own name."""
+    return Outcome.of(Effect.WRITTEN, [])

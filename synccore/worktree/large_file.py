@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError, InvalidInputError
+from synccore.manifest import FileKind
+from synccore.worktree.directory_chain import OPEN_NEW_TO_READ_BACK, close_directory
 from synccore.worktree.disk_error import worktree_error
 from synccore.worktree.occupant import digest_of_open_file
 from synccore.worktree.outcome import Outcome
+from synccore.worktree.placing import mode
+from synccore.worktree.temporary import discard
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -176,3 +180,60 @@ class LargeFile:
             return act()
         except OSError as error:
             raise worktree_error(error, self._path, doing) from error
+
+
+def begin_large(
+    path: Path,
+    directory: int,
+    name: bytes,
+    kind: FileKind,
+    size_bytes: int,
+    *,
+    finish: Callable[[int, Digest], Outcome],
+    unfinished: set[LargeFile],
+) -> LargeFile:
+    """Start a file whose bytes will come in pieces, as *name* in *directory*; nothing stands there yet.
+
+    Args:
+        path: what it shall become, for messages.
+        directory: open, and the file's from now on: it is closed when the file is there or given up.
+        name: what it is called in the making.
+        kind: what it shall be.
+        size_bytes: how large.
+        finish: lets it appear, out of the directory that it is given; called with the digest when the content is there and true.
+        unfinished: it is one of these until then.
+
+    Raises:
+        WorktreeError: the disk refused, also because it has no room for so many bytes.
+    """
+    try:
+        handle = os.open(name, OPEN_NEW_TO_READ_BACK, mode(kind), dir_fd=directory)
+    except OSError as error:
+        close_directory(directory)
+        raise worktree_error(error, path, "begin") from error
+
+    def appear(digest: Digest) -> Outcome:
+        outcome = finish(directory, digest)
+        close_directory(directory)
+        unfinished.discard(large)
+        return outcome
+
+    def vanish() -> None:
+        try:
+            discard(directory, name)
+        finally:
+            close_directory(directory)
+
+    large = LargeFile(path, handle, size_bytes, appear=appear, vanish=vanish)
+    unfinished.add(large)
+    return large
+
+
+def refuse_link(path: str, kind: FileKind) -> None:
+    """Refuse a link, which comes whole.
+
+    Raises:
+        InvalidInputError: *kind* is one.
+    """
+    if kind is FileKind.SYMLINK:
+        raise InvalidInputError(ErrorKind.BAD_INPUT, f"{path} is a link, which comes whole", path=path)

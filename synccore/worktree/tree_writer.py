@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synccore.digest import Digest
-from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
+from synccore.errors import ErrorKind, WorktreeError
 from synccore.journal import Known
 from synccore.manifest import FileKind
 from synccore.plan import Verdict, judge
@@ -26,7 +26,6 @@ from synccore.worktree.bytecode import drop_stale, stem_of
 from synccore.worktree.directory_chain import (
     NOT_A_DIRECTORY,
     OPEN_DIRECTORY,
-    OPEN_NEW_TO_READ_BACK,
     DirectoryChain,
     OpenDirectory,
     close_directory,
@@ -34,7 +33,7 @@ from synccore.worktree.directory_chain import (
 )
 from synccore.worktree.disk_error import worktree_error
 from synccore.worktree.hollow import remove_if_emptied, remove_if_hollow
-from synccore.worktree.large_file import LargeFile
+from synccore.worktree.large_file import LargeFile, begin_large, refuse_link
 from synccore.worktree.moving import MovingFiles
 from synccore.worktree.moving_directories import Expected, Moved, MovingDirectories
 from synccore.worktree.occupant import Occupant, is_still, look
@@ -42,7 +41,6 @@ from synccore.worktree.outcome import Effect, Outcome
 from synccore.worktree.placing import (
     SECOND_NS,
     make,
-    mode,
     move_past,
     move_to_free_name,
     replace_if_still,
@@ -205,36 +203,21 @@ class TreeWriter:
             InvalidInputError: *kind* is a link.
             WorktreeError: the disk refused, also because it has no room for so many bytes.
         """
-        if kind is FileKind.SYMLINK:
-            raise InvalidInputError(ErrorKind.BAD_INPUT, f"{path} is a link, which comes whole", path=path)
+        refuse_link(path, kind)
         with self._lock:
             try:
                 directory, name = os.dup(self._enter(path.parent).handle), self._names.next()
-                try:
-                    handle = os.open(name, OPEN_NEW_TO_READ_BACK, mode(kind), dir_fd=directory)
-                except BaseException:
-                    close_directory(directory)
-                    raise
             except OSError as error:
                 raise worktree_error(error, self._root / path, "begin") from error
             finally:
                 early, self._saved = self._saved, []
 
-        def appear(digest: Digest) -> Outcome:
-            outcome = self._finish(path, Known(kind, digest), directory, name, early)
-            close_directory(directory)
-            self._unfinished.discard(large)
-            return outcome
+        def finish(source: int, digest: Digest) -> Outcome:
+            return self._finish(path, Known(kind, digest), source, name, early)
 
-        def vanish() -> None:
-            try:
-                discard(directory, name)
-            finally:
-                close_directory(directory)
-
-        large = LargeFile(self._root / path, handle, size_bytes, appear=appear, vanish=vanish)
-        self._unfinished.add(large)
-        return large
+        return begin_large(
+            self._root / path, directory, name, kind, size_bytes, finish=finish, unfinished=self._unfinished
+        )
 
     def remove(self, path: TreePath) -> Outcome:
         """Make sure that nothing we wrote is at *path*, nor anybody's edit of it, which is saved.
