@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple, TypeVar, cast
 
@@ -27,6 +28,7 @@ MAX_MOVED_BYTES = 128 * 2**20
 # What a file takes in a delta, 34 bytes and its path where it was and where it is, is little beside what a move costs each reader:
 # it has to look at the whole tree, 3 µs a file of it, where it else looks at what is listed.
 _FEWEST = 8
+_LITTLE_IS_LEFT = 1 / 16
 _SMALLEST_SHARE = 0.01
 _MANY = 512
 
@@ -99,16 +101,28 @@ class Way:
 
     Args:
         difference: what differs.
-        before: the paths of the first tree, in order.
+        before: returns the paths of the first tree, in order.
         unchanged: returns the entry of a path that both trees have, and the same.
     """
 
-    def __init__(self, difference: Difference, before: Sequence[str], unchanged: Callable[[str], Entry]) -> None:
+    def __init__(
+        self, difference: Difference, before: Callable[[], Sequence[str]], unchanged: Callable[[str], Entry]
+    ) -> None:
         self.difference = difference
-        self.before = before
+        self._before = before
         self._unchanged = unchanged
-        self.gone: Mapping[str, Known] = cast("Mapping[str, Known]", {**difference.removed, **difference.was})
         self.changed = cast("Mapping[str, Entry]", difference.changed)
+
+    @cached_property
+    def before(self) -> Sequence[str]:
+        """The paths of the first tree, in order."""
+        return self._before()
+
+    @cached_property
+    def gone(self) -> Mapping[str, Known]:
+        """What stood where something else stands in the second tree, or nothing."""
+        removed, _, was = self.difference
+        return cast("Mapping[str, Known]", {**removed, **was} if was else removed)
 
     def below(self, directory: str) -> Sequence[str]:
         """Return the paths of the first tree below *directory*, in order."""
@@ -143,14 +157,37 @@ def listing(difference: Difference, before: Callable[[], Sequence[str]], unchang
         unchanged: returns the entry of a path that both trees have, and the same.
     """
     plain = Listing(*difference)
+    way = Way(difference, before, unchanged)
+    move = _only_move(difference)
+    if move is not None:
+        worded = listing_by([move], way)
+        if worded.size <= _LITTLE_IS_LEFT * plain.size and _pays(worded, plain, way):
+            return worded
     likely = _likely(difference)
     if not likely:
         return plain
-    way = Way(difference, before(), unchanged)
     worded = listing_by(_chosen(likely, way), way)
+    return worded if _pays(worded, plain, way) else plain
+
+
+def _pays(worded: Listing, plain: Listing, way: Way) -> bool:
     saved = plain.size - worded.size
-    pays = saved >= 2 * _FEWEST and (saved >= 2 * _MANY or saved >= 2 * _SMALLEST_SHARE * len(way.before))
-    return worded if pays else plain
+    return saved >= 2 * _FEWEST and (saved >= 2 * _MANY or saved >= 2 * _SMALLEST_SHARE * len(way.before))
+
+
+def _only_move(difference: Difference) -> Move | None:
+    """Guess by the largest file which directory alone may have moved, if much has: to find it by all of 11,694 takes 30 ms."""
+    removed, changed, _ = difference
+    if min(len(removed), len(changed)) < _MANY:
+        return None
+    path, entry = max(changed.items(), key=_size_of)
+    olds = [old for old, known in removed.items() if known.digest == entry.digest and old.name == path.name]
+    old, new = heads(olds[0].parent, path.parent) if len(olds) == 1 else ("", "")
+    return Move(TreePath(old), TreePath(new)) if old and new and old != new else None
+
+
+def _size_of(item: tuple[TreePath, Entry]) -> int:
+    return item[1].size_bytes
 
 
 class _Landing:

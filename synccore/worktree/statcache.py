@@ -24,12 +24,13 @@ from synccore import wire
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import Differing
+from synccore.journal import Known
 from synccore.manifest import Entry
 from synccore.provenance import SnapshotId
 from synccore.treepath import TreePath
 from synccore.worktree.atomic import write_atomically
 from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
-from synccore.worktree.columns import Columns
+from synccore.worktree.columns import Columns, picked, runs_of
 from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, ROW_BYTES, facts, packed, sizes_of, split, split_rows
 
 _MAGIC = b"\x89EPLS\x05\x00\x00"
@@ -271,6 +272,10 @@ class StatCache:
         with self._making_sense():
             return self.columns.picked(list(rows.values()), NO_COLUMNS).entries(list(rows))
 
+    def known(self, rows: Mapping[TreePath, int]) -> dict[TreePath, Known]:
+        """Return what the entries in *rows* look like on a disk."""
+        return dict(zip(rows, self.columns.known(list(rows.values())), strict=True))
+
     def rearranged(
         self,
         paths: Sequence[TreePath],
@@ -283,8 +288,8 @@ class StatCache:
         """Return the cache that has at *paths*, in path order, what is in *rows* here, those beyond the last being what *came* and was *found*."""
         with self._making_sense():
             columns = self.columns.picked(rows, Columns.of(came))
-        prints = self.fingerprints.rows() + found.rows()
-        gathered = Fingerprints.from_bytes(b"".join(map(prints.__getitem__, rows)))
+        prints = self.fingerprints.to_bytes() + found.to_bytes()
+        gathered = Fingerprints.from_bytes(picked(prints, runs_of(rows), ROW_BYTES))
         return StatCache(paths, columns, gathered, columns.snapshot_id(paths), chosen=chosen, path=self._path)
 
     def have_chunk(self, digest: Digest) -> bool:

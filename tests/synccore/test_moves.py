@@ -47,7 +47,7 @@ def made(before: Tree, delta: Delta) -> dict[TreePath, Entry]:
 
 def way(before: Tree, after: Tree) -> Way:
     """Return the way from one to the other; only of what both have is it told what it is."""
-    return Way(diff(before, after), sorted(before), unchanged(before, after))
+    return Way(diff(before, after), lambda: sorted(before), unchanged(before, after))
 
 
 def unchanged(before: Tree, after: Tree) -> Callable[[str], Entry]:
@@ -128,6 +128,15 @@ def test_the_moves_that_are_found_give_the_second_tree(both: tuple[Tree, Tree]) 
 
 
 @given(pairs)
+def test_what_is_guessed_gives_the_second_tree_too(both: tuple[Tree, Tree]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_FEWEST", 1)
+        patch.setattr(module, "_MANY", 1)
+        patch.setattr(module, "_LITTLE_IS_LEFT", 1)
+        said(*both)
+
+
+@given(pairs)
 def test_what_a_delta_without_moves_plans_is_what_the_trees_do_that_one_with_moves_gives(
     both: tuple[Tree, Tree],
 ) -> None:
@@ -149,6 +158,21 @@ STAYS = {"README": "1", "other/x": "2"}
 def test_a_renamed_directory_is_one_move_of_the_topmost_one() -> None:
     listed = said(entries({**below("a/old", PACKAGE), **STAYS}), entries({**below("a/new", PACKAGE), **STAYS}))
     assert listed == ({}, {}, {}, (("a/old", "a/new"),))
+
+
+@pytest.mark.parametrize("largest", ["moves along", "goes elsewhere", "is copied", "stays"])
+def test_many_are_one_move_wherever_the_largest_file_leads_the_guess(largest: str) -> None:
+    files = {f"p{number % 7}/{number}.py": f"{number}" for number in range(600)}
+    files["p0/largest.py"] = "x" * 5000
+    old, new = below("src", files), below("lib", files)
+    if largest in {"goes elsewhere", "stays"}:
+        data = new.pop("lib/p0/largest.py")
+        new["away/largest.py" if largest == "goes elsewhere" else "src/p0/largest.py"] = data
+    elif largest == "is copied":
+        new["lib/p1/largest.py"] = files["p0/largest.py"]
+    listed = said(entries({"README": "1", **old}), entries({"README": "1", **dict(sorted(new.items()))}))
+    assert (TreePath("src"), TreePath("lib")) in listed.moves or len(listed.moves) > 1
+    assert listed.size <= 2
 
 
 def test_what_was_edited_in_it_is_all_that_is_listed() -> None:

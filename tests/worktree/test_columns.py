@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synccore.digest import digest_of
+from synccore.journal import known_of
 from synccore.manifest import digests_of
 from synccore.snapshot import snapshot_id
 from synccore.testing.strategies import contents_around_the_boundary, small_contents, trees
 from synccore.testing.trees import NodeTree, entries
-from synccore.worktree.columns import Columns
+from synccore.worktree.columns import Columns, picked, runs_of
 
 some_trees = trees(small_contents() | small_contents() | contents_around_the_boundary(), max_files=6)
 
@@ -56,3 +57,13 @@ def test_rows_that_are_picked_make_the_columns_of_the_picked_entries(
     both = [*one, *other]
     rows = data.draw(st.lists(st.sampled_from(range(len(both))), max_size=12)) if both else []
     assert Columns.of(one).picked(rows, Columns.of(other)) == Columns.of([both[row] for row in rows])
+    assert Columns.of(both).known(rows) == [known_of(both[row]) for row in rows]
+
+
+@given(st.lists(st.integers(0, 12), max_size=20), st.integers(1, 5))
+def test_runs_are_the_rows_in_their_order_and_as_few_as_can_be(rows: list[int], width: int) -> None:
+    runs = runs_of(rows)
+    assert [row for start, end in runs for row in range(start, end)] == rows
+    assert all(runs[at][1] != runs[at + 1][0] for at in range(len(runs) - 1))
+    column = bytes(range(13 * width))
+    assert picked(column, runs, width) == b"".join(column[row * width : (row + 1) * width] for row in rows)
