@@ -20,8 +20,9 @@ from contextlib import suppress
 TYPE_CHECKING = False  # that of `typing` takes 3 ms
 if TYPE_CHECKING:
     import socket
-    import ssl
     from pathlib import Path
+
+    from synccore.trust import Trust
 
 # Whoever has not answered by then may have moved; RFC 8305 waits as long for one address before it tries the next.
 _PATIENCE_SECONDS = 0.25
@@ -67,19 +68,17 @@ class _Begun:
     def secure(self) -> None:
         """Begin to have the other side prove who it is, if it has to."""
         if self.about[2]:
-            with suppress(OSError):
-                import threading
+            import threading
 
-                from synccore.trust import Trust
+            from synccore.trust import Trust
 
-                self._securing = threading.Thread(
-                    target=self._secure, args=(Trust().context(),), name="secure", daemon=True
-                )
-                self._securing.start()
+            self._securing = threading.Thread(target=self._secure, args=(Trust(),), name="secure", daemon=True)
+            self._securing.start()
 
-    def _secure(self, context: ssl.SSLContext) -> None:
+    def _secure(self, trust: Trust) -> None:
         # Whoever drops it does so under the hands of TLS, which tells of that in several ways.
         with suppress(OSError, ValueError):
+            context = trust.context()
             if self._is_open():
                 self._raw.settimeout(_LONGEST_HANDSHAKE_SECONDS)
                 made = context.wrap_socket(self._raw, server_hostname=self.about[0].encode("ascii"))

@@ -58,12 +58,17 @@ class StatusesAhead:
         OSError: there can be no such process.
     """
 
+    _output: int
+    _errors: int
+    _process: int
+    _opened: ExitStack
+
     def __init__(self, root: Path, stat_cache: Path) -> None:
         self.about = root, stat_cache
         self.since_ns = time.time_ns()
+        self._lock, self._is_ended = threading.Lock(), False
         if sys.platform == "win32":
             raise OSError(errno.ENOSYS, "nothing of what follows is there")
-        self._lock, self._is_ended = threading.Lock(), False
         with ExitStack() as opened, ExitStack() as closed:
             self._output = _file_without_name(stat_cache)
             opened.callback(os.close, self._output)
@@ -82,7 +87,7 @@ class StatusesAhead:
                     (os.POSIX_SPAWN_DUP2, errors, 2),
                 ],
             )
-            self._opened: ExitStack = opened.pop_all()
+            self._opened = opened.pop_all()
 
     def is_of(self, mark: bytes) -> bool:
         """Tell whether it has begun, and with the stat cache that has this *mark*."""
