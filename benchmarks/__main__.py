@@ -127,6 +127,12 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--patience", type=float, default=usual.patience_seconds, help="seconds for a command (%(default)s)"
     )
     parser.add_argument(
+        "--short",
+        type=_words,
+        default=usual.short,
+        help="tools that do the first times and everyday steps alone (none)",
+    )
+    parser.add_argument(
         "--folder",
         type=Path,
         default=WORKING,
@@ -148,8 +154,9 @@ def _run(chosen: argparse.Namespace) -> int:
         everyday=chosen.everyday,
         budget_seconds=chosen.budget,
         patience_seconds=chosen.patience,
+        short=chosen.short,
     )
-    unknown = sorted(set(chosen.tools) - set(TOOLS))
+    unknown = sorted({*chosen.tools, *chosen.short} - set(TOOLS))
     if unknown:
         raise SystemExit(f"unknown tools: {', '.join(unknown)}; there are {', '.join(TOOLS)}")
     TOOLS["ours"].fetch(chosen.cache, install=False)  # the source may have changed since

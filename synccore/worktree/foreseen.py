@@ -31,9 +31,10 @@ def foreseen(root: Path, cache: StatCache, now: Fingerprints) -> dict[str, bytes
         cache: what was there at the last look.
         now: what stands at the paths of *cache* by now.
     """
-    missing = [path for path, size in zip(cache.paths, now.column(1), strict=True) if size == NOTHING.size_bytes]
-    if len(missing) < _FEW:
+    sizes = now.column(1)
+    if sizes.count(NOTHING.size_bytes) < _FEW:
         return {}
+    missing = [path for path, size in zip(cache.paths, sizes, strict=True) if size == NOTHING.size_bytes]
     directories = cache.chosen.directories[1:] or sorted(directories_above(cache.paths))
     above = sorted(directories_above(missing))
     gone = {name for name, found in zip(above, statuses(root, above), strict=True) if found == NOTHING}
