@@ -6,7 +6,6 @@ is imported by the use case that needs it, so that each command pays for itself 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -377,8 +376,8 @@ def _looking_ahead(
         it.repo: begun.enter_context(ahead.Ahead(it.root, exclusion, ahead.stat_cache_path(memory, it.repo)))
         for it in folders[:_MOST_AHEAD]
     }
-    processes = [look.statuses for look in looks.values() if look.statuses is not None]
-    ahead.note(lab.looked_at_cache, processes[: max((os.cpu_count() or 1) - 1, 1)])
+    # At the end of a first upload a tree is known that was not at its beginning.
+    begun.callback(ahead.note, lab.looked_at_cache, looks.values())
     return looks
 
 

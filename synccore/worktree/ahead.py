@@ -144,13 +144,14 @@ class Ahead:
         stat_cache: where the stat cache of the tree is, if it has one.
 
     Attributes:
+        about: the tree, and where its stat cache is.
         statuses: the other process; ``None`` if there is none, or it is somebody's.
         since_ns: a moment before anything was looked at, in nanoseconds since 1970.
     """
 
     def __init__(self, root: Path, exclusion: str | None, stat_cache: Path) -> None:
         self._ended = ExitStack()
-        self._about = str(root), str(stat_cache)
+        self.about = str(root), str(stat_cache)
         self.statuses = self._looking = _taken(root, stat_cache) or _begun(root, stat_cache)
         self.since_ns = time.time_ns()
         if self.statuses is not None:
@@ -172,7 +173,7 @@ class Ahead:
 
     def found_same(self) -> bool:
         """Look at all files, or wait for the other process to have done so, and tell whether they are as they were, and the directories too."""
-        statuses, (root, stat_cache) = self._looking, self._about
+        statuses, (root, stat_cache) = self._looking, self.about
         with suppress(OSError, ValueError):
             found = b"".join(status_rows.look(root, stat_cache)) if statuses is None else statuses.found()
             return status_rows.is_as_kept(stat_cache, found)
@@ -189,9 +190,16 @@ def _begun(root: Path, stat_cache: Path) -> StatusesAhead | None:
     if not sys.executable or getattr(sys, "frozen", False) or os.cpu_count() == 1:
         return None
     try:
-        return StatusesAhead(root, stat_cache) if stat_cache.stat().st_size >= _WORTH_BYTES else None
+        return StatusesAhead(root, stat_cache) if _is_worth_it(stat_cache) else None
     except OSError:
         return None
+
+
+def _is_worth_it(stat_cache: Path) -> bool:
+    try:
+        return stat_cache.stat().st_size >= _WORTH_BYTES
+    except OSError:
+        return False
 
 
 # What was begun before it was known which trees are meant.
@@ -222,9 +230,13 @@ def end_early() -> None:
         _early.pop().end()
 
 
-def note(path: Path, begun: Iterable[StatusesAhead]) -> None:
-    """Keep in the file at *path* where to begin the next time; what cannot be kept is not."""
-    text = "\0".join(str(name) for one in begun for name in one.about)
+def note(path: Path, looks: Iterable[Ahead]) -> None:
+    """Keep in the file at *path* where to begin the next time: at *looks* by which a large tree is known now, for which there are processors.
+
+    What cannot be kept is not.
+    """
+    large = [look.about for look in looks if _is_worth_it(Path(look.about[1]))]
+    text = "\0".join(name for about in large[: max((os.cpu_count() or 1) - 1, 1)] for name in about)
     with suppress(OSError, ValueError):
         if (path.read_text(encoding="utf-8") if path.exists() else "") != text:
             path.write_text(text, encoding="utf-8")

@@ -65,9 +65,7 @@ def test_a_tree_that_is_looked_at_before_it_is_asked_for_is_uploaded_as_it_is(la
     for number in range(600):
         (lab.alpha / "pkg" / f"module_with_a_longer_name_{number}.py").write_text(f"{number}\n")
     assert lab.laptop.run("upload").code == 0
-    looked_at = labs.Lab(Environment(home=lab.laptop.home)).looked_at_cache
-    assert "602 files" in lab.laptop.run("upload").out
-    assert looked_at.read_text().startswith(str(lab.alpha))
+    assert labs.Lab(Environment(home=lab.laptop.home)).looked_at_cache.read_text().startswith(str(lab.alpha))
     assert "unchanged  (602 files)" in lab.laptop.run("upload").out
     (lab.alpha / "a.py").write_text("print('two')\n")
     assert "1 file changed" in lab.laptop.run("upload").out

@@ -253,7 +253,7 @@ def test_where_the_last_upload_has_looked_the_next_begins(root: Path, stat_cache
     ahead.begin(str(last))
     with Ahead(root, None, stat_cache) as begun:
         assert begun.statuses is not None
-        ahead.note(last, [begun.statuses])
+        ahead.note(last, [begun])
     before_ns = time.time_ns()
     ahead.begin(str(last))
     after_ns = time.time_ns()
