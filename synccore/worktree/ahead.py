@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from synccore.worktree.git import GitListing
     from synccore.worktree.selection import Selecting
 
 # Below this there is no gain: the other process is at work after 9 ms, and looks at 400 files in each further one.
@@ -163,7 +164,8 @@ class Ahead:
         self._selecting: Selecting | None = None
         # What cannot be listed is said by whoever comes for the list and finds none begun.
         with suppress(SyncError):
-            self._selecting = self._ended.enter_context(Selecting(root, exclusion=exclusion))
+            begun = _listings.pop(root, None)
+            self._selecting = self._ended.enter_context(Selecting(root, exclusion=exclusion, begun=begun))
 
     def __enter__(self) -> Self:
         return self
@@ -204,6 +206,7 @@ def _is_worth_it(stat_cache: Path) -> bool:
 
 # What was begun before it was known which trees are meant.
 _early: list[StatusesAhead] = []
+_listings: dict[Path, GitListing] = {}
 
 
 def begin(path: str) -> None:
@@ -214,6 +217,16 @@ def begin(path: str) -> None:
             begun = _begun(Path(root), Path(stat_cache))
             if begun is not None:
                 _early.append(begun)
+
+
+def begin_listings() -> None:
+    """Have git list the trees that are looked at already; which of what it leaves out is taken all the same is not known yet."""
+    from synccore.worktree.git import GitListing
+
+    for root in {begun.about[0] for begun in _early}:
+        if (root / ".git").exists():
+            with suppress(SyncError):
+                _listings[root] = GitListing(root, left_out=False, nested=False)
 
 
 def _taken(root: Path, stat_cache: Path) -> StatusesAhead | None:
@@ -228,6 +241,8 @@ def end_early() -> None:
     """End what was begun and is not wanted."""
     while _early:
         _early.pop().end()
+    while _listings:
+        _listings.popitem()[1].drop()
 
 
 def note(path: Path, looks: Iterable[Ahead]) -> None:

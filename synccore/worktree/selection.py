@@ -135,17 +135,28 @@ def select(root: Path, *, exclusion: str | None = None, lister: Lister = Lister.
 class Selecting:
     """A list in the making: git is at work, and its caller can do something else until it asks for the list.
 
-    Use it as a context manager: leaving it ends what still runs. Arguments and errors as for `select`.
+    Use it as a context manager: leaving it ends what still runs. Arguments and errors as for `select`; *begun* is a list that git makes
+    already, of what it takes.
     """
 
-    def __init__(self, root: Path, *, exclusion: str | None = None, lister: Lister = Lister.AUTO) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        exclusion: str | None = None,
+        lister: Lister = Lister.AUTO,
+        begun: GitListing | None = None,
+    ) -> None:
         self._root = absolute(root)
         self._rules_text = _read_synccodeignore(self._root)
         self._rules = _parsed(self._root, self._rules_text)
         self._exclusion = exclusion
         self._excluded = compile_exclusion(exclusion) if exclusion else None
         self._manner = _Manner(self._root, lister, self._rules)
-        self._first = self._manner.start(_TOP)
+        if begun is not None and self._manner.wants_left_out:
+            begun.drop()
+            begun = None
+        self._first = begun or self._manner.start(_TOP)
         self._chosen, self._above = NOTHING_CHOSEN, b""
 
     def __enter__(self) -> Self:

@@ -22,6 +22,7 @@ from synccore.worktree import ahead, status_rows
 from synccore.worktree.ahead import Ahead, StatusesAhead
 from synccore.worktree.chosen import Chosen
 from synccore.worktree.scan import NOTHING, statuses
+from synccore.worktree.selection import select
 from synccore.worktree.statcache import (
     Fingerprints,
     StatCache,
@@ -269,6 +270,44 @@ def test_where_the_last_upload_has_looked_the_next_begins(root: Path, stat_cache
     ahead.note(last, [])
     ahead.begin(str(last))
     assert not ahead._early
+
+
+@pytest.mark.usefixtures("no_process_is_left")
+@pytest.mark.parametrize("rules", [None, "*.log\n", "*.log\n!kept.log\n"])
+def test_a_list_that_git_has_begun_is_the_list(
+    root: Path, stat_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: str | None
+) -> None:
+    subprocess.run(["git", "init", "-q", root], check=True)
+    (root / "kept.log").write_text("")
+    (root / ".gitignore").write_text("*.log\n")
+    if rules is not None:
+        (root / ".synccodeignore").write_text(rules)
+    (tmp_path / "looked-at").write_text(f"{root}\0{stat_cache}")
+    expected = select(root)
+    ahead.begin(str(tmp_path / "looked-at"))
+    ahead.begin_listings()
+    with monkeypatch.context() as patch:
+        if rules is None or "!" not in rules:
+            patch.setattr("synccore.worktree.selection._Manner.start", None)  # no other is begun
+        with Ahead(root, None, stat_cache) as begun:
+            selecting, _ = begun.take()
+            assert selecting is not None
+            found = selecting.finish()
+    assert found == expected
+    assert ("kept.log" in found.paths) == (rules is not None and "!" in rules)
+
+
+@pytest.mark.usefixtures("no_process_is_left")
+def test_a_list_that_nobody_wants_is_given_up(root: Path, stat_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "looked-at").write_text(f"{root}\0{stat_cache}")
+    ahead.begin(str(tmp_path / "looked-at"))
+    ahead.begin_listings()
+    assert not ahead._listings  # no repository of git's
+    subprocess.run(["git", "init", "-q", root], check=True)
+    ahead.begin_listings()
+    assert ahead._listings
+    ahead.end_early()
+    assert not ahead._listings
 
 
 @pytest.mark.usefixtures("no_process_is_left")

@@ -44,6 +44,8 @@ def _begin(module: str) -> None:
 
         ahead.begin(looked_at)
     headstart.secure()
+    if module == "uploading" and os.path.exists(looked_at):  # noqa: PTH110 - likewise
+        ahead.begin_listings()
 
 
 def main() -> None:
