@@ -187,8 +187,15 @@ def _run(command: Command, patience_seconds: float) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        ended = threading.Event()
+
+        def end() -> None:
+            # Before: the wait below may be over before the timer says of itself that it is.
+            ended.set()
+            os.killpg(process.pid, signal.SIGKILL)
+
         # A wait with a time-out would look every 50 ms, which is what many commands take altogether.
-        patience = threading.Timer(patience_seconds, os.killpg, (process.pid, signal.SIGKILL))
+        patience = threading.Timer(patience_seconds, end)
         patience.start()
         try:
             process.wait()
@@ -196,9 +203,8 @@ def _run(command: Command, patience_seconds: float) -> None:
             os.killpg(process.pid, signal.SIGKILL)
             raise
         finally:
-            ended = patience.finished.is_set()
             patience.cancel()
-        if ended:
+        if ended.is_set():
             raise _EndedError(f"ended after {patience_seconds:g} s: {' '.join(command.words)}")
         if process.returncode != 0:
             said.seek(0)
