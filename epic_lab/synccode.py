@@ -141,6 +141,8 @@ def upload(
         ahead = _looking_ahead(lab, session, folders, config, begun)
         store = _engine_store(lab, session)
         asking_head = _asking_head(store, [ahead.get(folder.repo) for folder in folders], repair=repair)
+        for look in ahead.values():
+            look.begin_list()
 
         from synccore.push import push
 

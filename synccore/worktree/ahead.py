@@ -159,19 +159,26 @@ class Ahead:
             self.since_ns = self.statuses.since_ns
             self._ended.callback(self.statuses.end)
 
-        from synccore.worktree.selection import Selecting
-
+        self._exclusion = exclusion
         self._selecting: Selecting | None = None
-        # What cannot be listed is said by whoever comes for the list and finds none begun.
-        with suppress(SyncError):
-            begun = _listings.pop(root, None)
-            self._selecting = self._ended.enter_context(Selecting(root, exclusion=exclusion, begun=begun))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.close()
+
+    def begin_list(self) -> None:
+        """Have git list the tree, if it does not yet; what that takes is imported first."""
+        from synccore.worktree.selection import Selecting
+
+        root = Path(self.about[0])
+        begun = _listings.pop(root, None)
+        if begun is not None:
+            self._ended.callback(begun.drop)
+        # What cannot be listed is said by whoever comes for the list and finds none begun.
+        with suppress(SyncError):
+            self._selecting = self._ended.enter_context(Selecting(root, exclusion=self._exclusion, begun=begun))
 
     def found_same(self) -> bool:
         """Look at all files, or wait for the other process to have done so, and tell whether they are as they were, and the directories too."""

@@ -167,6 +167,7 @@ def test_where_no_process_can_be_started_there_is_none(
 ) -> None:
     monkeypatch.setattr(sys, "executable", executable)
     with Ahead(root, None, stat_cache) as begun:
+        begun.begin_list()
         selecting, others = begun.take()
     assert selecting is not None
     assert others is None
@@ -177,9 +178,11 @@ def test_what_was_begun_is_taken_once_and_only_while_it_is_new(
     root: Path, stat_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Ahead(root, None, stat_cache) as begun:
+        begun.begin_list()
         assert begun.take() != (None, None)
         assert begun.take() == (None, None)
     with Ahead(root, None, stat_cache) as begun:
+        begun.begin_list()
         monkeypatch.setattr(ahead, "_LONGEST_AHEAD_NS", 0)
         assert begun.take() == (None, None)
 
@@ -202,6 +205,7 @@ def test_a_change_anywhere_is_found_before_the_engine_is_there(
 
     def is_same() -> bool:
         with Ahead(root, None, stat_cache) as begun:
+            begun.begin_list()
             assert (begun.statuses is not None) == is_large
             return begun.found_same()
 
@@ -225,6 +229,7 @@ def test_a_change_anywhere_is_found_before_the_engine_is_there(
             assert is_same()
     stat_cache.unlink()
     with Ahead(root, None, stat_cache) as begun:
+        begun.begin_list()
         assert not begun.found_same()
 
 
@@ -240,6 +245,7 @@ def test_who_has_ended_it_is_told_nothing(root: Path, stat_cache: Path) -> None:
 def test_another_cache_than_it_has_looked_with_says_nothing(root: Path, stat_cache: Path) -> None:
     kept_with_directories(root, stat_cache)
     with Ahead(root, None, stat_cache) as begun:
+        begun.begin_list()
         assert begun.statuses is not None
         wait_for(begun.statuses, 2526)
         cache = load_stat_cache(stat_cache, root)
@@ -253,17 +259,20 @@ def test_where_the_last_upload_has_looked_the_next_begins(root: Path, stat_cache
     last = tmp_path / "looked-at"
     ahead.begin(str(last))
     with Ahead(root, None, stat_cache) as begun:
+        begun.begin_list()
         assert begun.statuses is not None
         ahead.note(last, [begun])
     before_ns = time.time_ns()
     ahead.begin(str(last))
     after_ns = time.time_ns()
     with Ahead(root, None, stat_cache) as begun:
+        begun.begin_list()
         assert begun.statuses is not None
         wait_for(begun.statuses, 2525)
         assert before_ns <= begun.since_ns <= after_ns
     ahead.begin(str(last))
     with Ahead(tmp_path / "another", None, stat_cache) as begun:
+        begun.begin_list()
         assert begun.statuses is not None
         assert begun.since_ns >= after_ns
     ahead.end_early()
@@ -290,6 +299,7 @@ def test_a_list_that_git_has_begun_is_the_list(
         if rules is None or "!" not in rules:
             patch.setattr("synccore.worktree.selection._Manner.start", None)  # no other is begun
         with Ahead(root, None, stat_cache) as begun:
+            begun.begin_list()
             selecting, _ = begun.take()
             assert selecting is not None
             found = selecting.finish()
@@ -321,12 +331,14 @@ def test_a_file_that_says_nothing_of_use_begins_nothing(tmp_path: Path, text: by
 def test_a_small_tree_is_worth_no_process(tmp_path: Path) -> None:
     (tmp_path / "cache").write_bytes(b"x" * 1000)
     with Ahead(tmp_path, None, tmp_path / "cache") as begun:
+        begun.begin_list()
         assert begun.take()[1] is None
 
 
 def test_rules_that_make_no_sense_are_said_by_the_look_itself(tmp_path: Path) -> None:
     (tmp_path / ".synccodeignore").write_text("syntax: regexp\n(\n")
     with Ahead(tmp_path, None, tmp_path / "cache") as begun:
+        begun.begin_list()
         assert begun.take()[0] is None
 
 
@@ -347,6 +359,7 @@ def test_a_look_that_was_begun_sees_what_any_other_does(root: Path, tmp_path: Pa
     def ahead_and_alone() -> tuple[bytes, bytes]:
         kept = cache.read_bytes() if cache.exists() else None
         with Ahead(root, None, cache) as begun:
+            begun.begin_list()
             first = snapshot(begun)
         if kept is None:
             cache.unlink()
@@ -380,6 +393,7 @@ def test_a_directory_that_has_become_a_link_is_seen_ahead_too(root: Path, tmp_pa
     (root / "d10").rename(tmp_path / "elsewhere")
     (root / "d10").symlink_to(tmp_path / "elsewhere")
     with Ahead(root, None, cache) as begun:
+        begun.begin_list()
         look = Look(source, cache, lambda: LATER_NS, ahead=begun)
     assert len([item for item in look.scan.unread if item.path.startswith("d10/")]) == 0
 
