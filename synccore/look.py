@@ -68,7 +68,7 @@ class Look:
         now_ns: a clock that is read before the first file is, and after the last.
         asked: where what git is asked about a tree that has changed is given up; ``None`` if it is not to be asked.
         ahead: the same look, begun before the engine was there.
-        at_same: called, of a large tree, as soon as all that was there the last time is found unchanged: there may be new files, but
+        at_same: called, of a large tree, as soon as half of what was there the last time is found unchanged, or all: there may be new files, but
             git is not done yet with saying which.
         at_many: called when it is seen that there will be much to read, while git still lists it.
 
