@@ -22,17 +22,26 @@ from synccore.keys import repo_name
 from synccore.manifest import FileKind, chunks_of
 from synccore.problem import Problem, ProblemKind
 from synccore.view import Base, Changes, View
-from synccore.worktree.asking_facts import AskingFacts
+from synccore.worktree import status_rows
 from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
 from synccore.worktree.collisions import collisions
 from synccore.worktree.foreseen import foreseen
+from synccore.worktree.grounds import Grounds, KnownList, circumstances
 from synccore.worktree.renamed import renamed
 from synccore.worktree.scan import NOTHING, Scan, Unread, link_notes, scan, statuses
-from synccore.worktree.selection import Selecting
-from synccore.worktree.statcache import Fingerprints, StatCache, load_stat_cache, store_stat_cache
+from synccore.worktree.statcache import (
+    NO_FINGERPRINTS,
+    Fingerprints,
+    StatCache,
+    believable,
+    load_stat_cache,
+    store_stat_cache,
+)
 
 if TYPE_CHECKING:
     from synccore.worktree.ahead import Ahead, StatusesAhead
+    from synccore.worktree.asking_facts import AskingFacts
+    from synccore.worktree.selection import Selecting
 
 # Git takes longer to list so many files than we to look at them, by as much as an answer from not too far away takes.
 _LARGE = 8192
@@ -103,12 +112,12 @@ class Look:
             raise InvalidInputError(
                 ErrorKind.BAD_INPUT, f"repository {self.repo}: {source.root} is not a directory", path=str(source.root)
             )
-        begun, others = ahead.take() if ahead is not None else (None, None)
+        begun, others, holding = ahead.take() if ahead is not None else (None, None, b"")
         if ahead is not None:
             self._since_ns = min(self._since_ns, ahead.since_ns)
-        with begun or Selecting(source.root, exclusion=source.exclusion) as selecting:
+        self.cache: StatCache = load_stat_cache(cache_path, source.root)
+        with begun or self._list(holding) as selecting:
             # While git lists what there is, we look at what was there the last time, which mostly is the same.
-            self.cache: StatCache = load_stat_cache(cache_path, source.root)
             self.asking: AskingFacts | None = None
             self.is_complete = False
             self._selecting, self._touched = selecting, 0
@@ -129,15 +138,28 @@ class Look:
         self._paths = selection.paths
         self.is_complete = True
 
+    def _list(self, holding: bytes) -> Selecting | KnownList:
+        """Return the list of the last look if git would make it again, and have it make one if not; *holding* as `Ahead.holds`."""
+        root, cache, exclusion = self.source.root, self.cache, self.source.exclusion
+        grounds = cache.grounds
+        if grounds is not None and grounds.circumstances == circumstances(exclusion):
+            with suppress(OSError, ValueError):
+                if cache.mark == (holding or status_rows.holds(str(root), str(self._cache_path))):
+                    return KnownList(cache, grounds)
+
+        from synccore.worktree.selection import Selecting
+
+        return Selecting(root, exclusion=exclusion)
+
     def _statuses(
         self,
         ahead: StatusesAhead | None,
         at_change: Callable[[Fingerprints, Fingerprints], object],
         at_same: Callable[[StatCache], object],
     ) -> tuple[Fingerprints, bytes]:
-        """Look at the paths of the last look, and at the directories above them."""
+        """Look at the paths of the last look, and at the directories above them, if nobody has."""
         cache = self.cache
-        names = [*cache.paths, *cache.chosen.directories]
+        names = cache.paths if self._is_list_known else [*cache.paths, *cache.chosen.directories]
         known = ahead if ahead is not None and cache.mark and ahead.is_of(cache.mark) else None
         if known is not None and len(cache.paths) >= _LARGE and _is_half_the_same(known, cache):
             at_same(cache)
@@ -145,9 +167,15 @@ class Look:
         paths = len(cache.paths)
         return Fingerprints.from_bytes(now.part(0, paths)), now.part(paths, len(names))
 
+    @property
+    def _is_list_known(self) -> bool:
+        return isinstance(self._selecting, KnownList)
+
     def ask(self, asked: ExitStack) -> AskingFacts:
         """Ask git about the tree, if it was not asked yet; it is given up where *asked* ends."""
         if self.asking is None:
+            from synccore.worktree.asking_facts import AskingFacts
+
             among = self._may_differ() if self.is_complete else None
             self.asking = asked.enter_context(AskingFacts(self.source.root, beside=self._selecting, among=among))
         return self.asking
@@ -215,11 +243,11 @@ class Look:
                 which most of what follows has to wait for the network; ``None`` keeps it at once.
         """
         cache, changes = self._merged(intake)
-        if cache is not self.cache:
-            cache.above = Fingerprints.from_bytes(self._above if cache.chosen.directories else b"")
+        if cache is not self.cache or (cache.chosen.key and not self._is_list_known):
             self._unkept = cache, self._now_ns()
-            if meanwhile is None:
+            if meanwhile is None or cache is self.cache:
                 self.keep(None)
+            if meanwhile is None:
                 self._settle()
             else:
                 meanwhile.callback(self._settle)
@@ -245,9 +273,28 @@ class Look:
     def _keep(self, cache: StatCache, until_ns: int) -> None:
         # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
         with suppress(WorktreeError, UnicodeEncodeError):
-            store_stat_cache(
-                self._cache_path, self.source.root, cache, read_from_ns=self._since_ns, read_until_ns=until_ns
-            )
+            before = self.cache.grounds, self.cache.above
+            cache.grounds, cache.above = self._grounds(cache)
+            until_ns = max(until_ns, self._now_ns()) if cache.grounds is not None else until_ns
+            bounds = {"read_from_ns": self._since_ns, "read_until_ns": until_ns}
+            if cache is not self.cache or (cache.grounds, believable(cache.above, **bounds)) != before:
+                store_stat_cache(self._cache_path, self.source.root, cache, **bounds)
+
+    def _grounds(self, cache: StatCache) -> tuple[Grounds | None, Fingerprints]:
+        """Return what the list followed from, if *cache* is all of it, and what was found there and at the directories above it."""
+        if not cache.chosen.key:
+            return None, NO_FINGERPRINTS
+        if isinstance(self._selecting, KnownList):
+            return self.cache.grounds, self.cache.above
+        listing, above = self._selecting.git_listing, self._above
+        if listing is None or not above:
+            return None, Fingerprints.from_bytes(above)
+
+        from synccore.worktree.finding_grounds import find_grounds
+
+        root = self.source.root
+        grounds = find_grounds(root, self.source.exclusion, cache.chosen.directories, listing)
+        return grounds, Fingerprints.from_bytes(above + (statuses(root, grounds.names).to_bytes() if grounds else b""))
 
     def _merged(self, intake: Intake) -> tuple[StatCache, Changes]:
         """Return what the tree is now, as the next look will find it, and what differs from the last."""

@@ -30,13 +30,13 @@ from synccore.reading import Claims
 from synccore.refs import HeadAt, NoHead, move_head
 from synccore.store import Store
 from synccore.view import Base, View
-from synccore.worktree.asking_facts import AskingFacts, git_facts
 from synccore.worktree.laptop import Seen
 from synccore.worktree.scan import Unread
 
 if TYPE_CHECKING:
     from synccore.reading_processes import ReadingProcesses
     from synccore.worktree.ahead import Ahead
+    from synccore.worktree.asking_facts import AskingFacts
     from synccore.worktree.statcache import StatCache
 
 _GUARD_FILES = 100
@@ -107,7 +107,12 @@ class _Item:
             facts = self._asking.finish()
             self.look.keep(self._asking.differing)
             return facts
-        return git_facts(self.look.source.root) if self.look.is_git else None
+        if not self.look.is_git:
+            return None
+
+        from synccore.worktree.asking_facts import git_facts
+
+        return git_facts(self.look.source.root)
 
 
 def push(

@@ -147,6 +147,7 @@ class Ahead:
     Attributes:
         about: the tree, and where its stat cache is.
         statuses: the other process; ``None`` if there is none, or it is somebody's.
+        holds: the mark of a stat cache whose list git would make again; empty where that is not so, or not known.
         since_ns: a moment before anything was looked at, in nanoseconds since 1970.
     """
 
@@ -161,6 +162,7 @@ class Ahead:
 
         self._exclusion = exclusion
         self._selecting: Selecting | None = None
+        self.holds = b""
 
     def __enter__(self) -> Self:
         return self
@@ -169,13 +171,18 @@ class Ahead:
         self._ended.close()
 
     def begin_list(self) -> None:
-        """Have git list the tree, if it does not yet; what that takes is imported first."""
-        from synccore.worktree.selection import Selecting
-
+        """Have git list the tree, if it does not yet and would not say what it said the last time; what that takes is imported first."""
         root = Path(self.about[0])
         begun = _listings.pop(root, None)
-        if begun is not None:
+        if begun is None:
+            self.holds = _holding.pop(self.about, b"") or _holds(*self.about)
+            if self.holds:
+                return
+        else:
             self._ended.callback(begun.drop)
+
+        from synccore.worktree.selection import Selecting
+
         # What cannot be listed is said by whoever comes for the list and finds none begun.
         with suppress(SyncError):
             self._selecting = self._ended.enter_context(Selecting(root, exclusion=self._exclusion, begun=begun))
@@ -188,11 +195,11 @@ class Ahead:
             return status_rows.is_as_kept(stat_cache, found)
         return False
 
-    def take(self) -> tuple[Selecting | None, StatusesAhead | None]:
-        """Return what was begun, once, if it is not too long ago; it ends with this."""
-        begun = self._selecting, self.statuses
+    def take(self) -> tuple[Selecting | None, StatusesAhead | None, bytes]:
+        """Return what was begun, once, and `holds`, if it is not too long ago; it ends with this."""
+        begun = self._selecting, self.statuses, self.holds
         self._selecting = self.statuses = None
-        return begun if 0 <= time.time_ns() - self.since_ns < _LONGEST_AHEAD_NS else (None, None)
+        return begun if 0 <= time.time_ns() - self.since_ns < _LONGEST_AHEAD_NS else (None, None, b"")
 
 
 def _begun(root: Path, stat_cache: Path) -> StatusesAhead | None:
@@ -214,6 +221,7 @@ def _is_worth_it(stat_cache: Path) -> bool:
 # What was begun before it was known which trees are meant.
 _early: list[StatusesAhead] = []
 _listings: dict[Path, GitListing] = {}
+_holding: dict[tuple[str, str], bytes] = {}
 
 
 def begin(path: str) -> None:
@@ -227,13 +235,26 @@ def begin(path: str) -> None:
 
 
 def begin_listings() -> None:
-    """Have git list the trees that are looked at already; which of what it leaves out is taken all the same is not known yet."""
-    from synccore.worktree.git import GitListing
+    """Have git list the trees that are looked at already, but for those of which it would say what it said the last time.
 
-    for root in {begun.about[0] for begun in _early}:
-        if (root / ".git").exists():
+    Which of what it leaves out is taken all the same is not known yet.
+    """
+    for root, stat_cache in {begun.about for begun in _early}:
+        about = str(root), str(stat_cache)
+        holds = _holds(*about)
+        if holds:
+            _holding[about] = holds
+        elif (root / ".git").exists():
+            from synccore.worktree.git import GitListing
+
             with suppress(SyncError):
                 _listings[root] = GitListing(root, left_out=False, nested=False)
+
+
+def _holds(root: str, stat_cache: str) -> bytes:
+    with suppress(OSError, ValueError):
+        return status_rows.holds(root, stat_cache)
+    return b""
 
 
 def _taken(root: Path, stat_cache: Path) -> StatusesAhead | None:

@@ -16,6 +16,8 @@ from synccore.worktree.selection import Lister, Selecting, absolute, refuse_with
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from synccore.worktree.grounds import KnownList
+
 
 def git_facts(root: Path, *, lister: Lister = Lister.AUTO) -> GitFacts | None:
     """Return what git says of the commit below *root*; ``None`` for a plain folder.
@@ -40,7 +42,7 @@ class AskingFacts:
         root: Path,
         *,
         lister: Lister = Lister.AUTO,
-        beside: Selecting | None = None,
+        beside: Selecting | KnownList | None = None,
         among: Differing | None = None,
     ) -> None:
         self._root = absolute(root)

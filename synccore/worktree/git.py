@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NoReturn, Protocol
 
 import xxhash
 
@@ -48,6 +48,14 @@ _UNREADABLE = re.compile(r"^warning: could not open directory '(.*?)/?': (.*)$",
 _UNTRACKED_LINES = re.compile(rb"(?:\? [^\0]*\0)*")
 _GITLINK_MODE = "160000"
 _EXECUTABLE_MODE = "100755"
+
+
+class Listed(Protocol):
+    """What git has listed, or would list again."""
+
+    def untracked(self) -> set[str]:
+        """Return what git neither tracks nor ignores."""
+        ...
 
 
 class Question:
@@ -154,7 +162,7 @@ def _text(data: bytes) -> str:
 def _environment(*, ceiling: Path | None) -> dict[str, str]:
     """Return the environment of a git process.
 
-    The engine reads no environment elsewhere. Here it must be read to be cleaned: a shell inside a git hook or alias
+    The engine reads no environment but for git's sake, here and in `grounds`. Here it must be read to be cleaned: a shell inside a git hook or alias
     has GIT_DIR and GIT_INDEX_FILE set, and a child that inherits them answers for another repository.
     """
     kept = {
@@ -282,6 +290,11 @@ class GitListing:
             errors or b"/\0" in out or f" {_GITLINK_MODE} ".encode() in out for out, errors in answers
         )
 
+    @property
+    def asks_for_left_out(self) -> bool:
+        """Whether what git ignores is part of the list."""
+        return self._ignored is not None
+
     def count(self) -> int:
         """Wait for git, and return how many paths it lists, those of a conflict several times; errors as for `finish`."""
         return self._list.answer_as_bytes()[0].count(b"\0")
@@ -405,13 +418,13 @@ class AskingFacts:
         NotARepositoryError, NoGitProgramError, WorktreeError: as for a list.
     """
 
-    def __init__(self, root: Path, beside: GitListing | None = None, among: Differing | None = None) -> None:
+    def __init__(self, root: Path, beside: Listed | None = None, among: Differing | None = None) -> None:
         _refuse_if_ignored(root)
         self._root = root
         self._beside = beside
         self._among = among
         self._status = self._ask(among.paths if among is not None else ())
-        self._prefix = None if _is_surely_the_top(root) else Question(root, "rev-parse", "--show-prefix")
+        self._prefix = None if is_surely_the_top(root) else Question(root, "rev-parse", "--show-prefix")
         self._origin = Question(root, "config", "--get", "remote.origin.url")
         self._others = [self._origin] if self._prefix is None else [self._origin, self._prefix]
         self.differing: Differing | None = None
@@ -457,7 +470,7 @@ class AskingFacts:
             question.drop()
 
 
-def _is_surely_the_top(root: Path) -> bool:
+def is_surely_the_top(root: Path) -> bool:
     """Tell whether git would say that *root* is the top of its work tree, without a process, which takes 3 to 9 ms."""
     try:
         # Only `core.worktree` makes a work tree of another directory than that in which the repository is.

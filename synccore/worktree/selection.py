@@ -31,7 +31,7 @@ from synccore.ignore import (
 )
 from synccore.problem import Problem, ProblemKind
 from synccore.treepath import TreePath, directories_above
-from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
+from synccore.worktree.chosen import NOTHING_CHOSEN, RULES, Chosen, Selection
 from synccore.worktree.folder import FolderListing, is_git_directory, is_link, looks_like_a_work_tree
 from synccore.worktree.git import GitListing, refuse_bare
 from synccore.worktree.listing import Listing, NoGitProgramError, NotARepositoryError, displayed
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _WINDOWS = sys.platform == "win32"
-
-# The number of these rules: a list that was made by others is made anew. Whoever changes what the same answers of git and the
-# same configuration lead to counts it up.
-_RULES = 1
 
 _NOTHING_KNOWN: Mapping[str, bytes] = {}
 
@@ -58,24 +54,6 @@ class Lister(str, Enum):
     AUTO = "auto"
     GIT = "git"
     DULWICH = "dulwich"
-
-
-class Selection(NamedTuple):
-    """The paths of a tree that take part.
-
-    Attributes:
-        paths: sorted, each once. A tracked file that is gone from the disk is among them, and so is what is no regular
-            file: whoever reads the paths finds out.
-        executable: which of them are executable, where the disk cannot tell (Windows, ``core.fileMode=false``);
-            ``None`` where the disk's mode bits decide.
-        problems: what could not be listed.
-        is_git: whether the root is, or lies in, a git work tree whose rules were followed.
-    """
-
-    paths: Sequence[TreePath]
-    executable: frozenset[TreePath] | None
-    problems: tuple[Problem, ...]
-    is_git: bool
 
 
 class _Pending(Protocol):
@@ -245,7 +223,7 @@ class Selecting:
             answers = self._first.digest()
         except (NoGitProgramError, NotARepositoryError):
             return b""
-        return xxhash.xxh3_128_digest(wire.pack((_RULES, answers, self._rules_text, self._exclusion)))
+        return xxhash.xxh3_128_digest(wire.pack((RULES, answers, self._rules_text, self._exclusion)))
 
 
 def absolute(root: Path) -> Path:

@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -31,11 +32,12 @@ from synccore.treepath import TreePath
 from synccore.worktree.atomic import write_atomically
 from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
 from synccore.worktree.columns import Columns, picked, runs_of
+from synccore.worktree.grounds import Grounds
 from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, ROW_BYTES, facts, packed, sizes_of, split, split_rows
 
-_MAGIC = b"\x89EPLS\x05\x00\x00"
-_SIZES = struct.Struct("<QQQ")
-_FIELDS = 9
+_MAGIC = b"\x89EPLS\x06\x00\x00"
+_SIZES = struct.Struct("<QQQQ")
+_FIELDS = 10
 _WHAT = "stat cache"
 
 # A write may bear a time stamp a little older than itself: the kernel's clock for files ticks every 1 to 10 ms, other
@@ -182,7 +184,8 @@ class StatCache:
         fingerprints: one for each, in the same order; `_NEVER` where the entry was racy.
         snapshot: the id of the tree.
         chosen: how the paths were chosen, if these are all that were and they need not be chosen anew.
-        above: a fingerprint for each directory of *chosen*; none where nobody has looked.
+        grounds: what the list from which the paths were chosen followed from; ``None`` where that is not known.
+        above: a fingerprint for each directory of *chosen*, and then for each name of *grounds*; none where nobody has looked.
         differing: what git tracks and found to differ from a commit when these were found; ``None`` where that is not known.
         mark: of what was loaded, by which it is known again; of anything else, nothing.
     """
@@ -197,6 +200,7 @@ class StatCache:
         chosen: Chosen = NOTHING_CHOSEN,
         path: Path | None = None,
         mark: bytes = b"",
+        grounds: Grounds | None = None,
         above: Fingerprints = NO_FINGERPRINTS,
         differing: Differing | None = None,
     ) -> None:
@@ -207,6 +211,7 @@ class StatCache:
         self.snapshot = snapshot
         self.chosen = chosen
         self.mark = mark
+        self.grounds = grounds
         self.above = above
         self.differing = differing
         self._path = path
@@ -236,6 +241,7 @@ class StatCache:
             and self.fingerprints == other.fingerprints
             and self.snapshot == other.snapshot
             and self.chosen == other.chosen
+            and self.grounds == other.grounds
             and self.above == other.above
             and self.differing == other.differing
         )
@@ -350,9 +356,10 @@ def store_stat_cache(path: Path, root: Path, cache: StatCache, *, read_from_ns: 
     rows = believed(cache.fingerprints).to_bytes() + believed(cache.above).to_bytes()
     key, directories, executable = cache.chosen
     names = None if executable is None else sorted(executable)
-    joined = ["\0".join(part).encode() for part in (cache.paths, directories)]
+    grounds, names_of_grounds = (None, ()) if cache.grounds is None else (cache.grounds[1:], cache.grounds.names)
+    joined = ["\0".join(part).encode() for part in (cache.paths, directories, names_of_grounds)]
     facts_of_git = None if cache.differing is None else (cache.differing.commit, list(cache.differing.paths))
-    rest = wire.pack((os.fsencode(root), cache.snapshot, key, names, facts_of_git, *cache.columns))
+    rest = wire.pack((os.fsencode(root), cache.snapshot, key, names, facts_of_git, grounds, *cache.columns))
     body = b"".join((_SIZES.pack(*map(len, joined), len(rows)), *joined, rows, rest))
     write_atomically(path, _MAGIC + xxhash.xxh3_64_digest(body) + body)
 
@@ -384,22 +391,23 @@ def _decode(data: bytes, root: bytes, path: Path) -> StatCache:
     mark, whole = data[:MARK_BYTES], memoryview(data)
     if len(data) < NAMES_AT or mark != _MAGIC + xxhash.xxh3_64_digest(whole[MARK_BYTES:]):
         wire.damaged(_WHAT, "is damaged")
-    of_paths, of_directories, of_rows = sizes_of(data)
-    directories_at = NAMES_AT + of_paths
-    rows_at = directories_at + of_directories
-    rest_at = rows_at + of_rows
+    bounds = list(accumulate(sizes_of(data), initial=NAMES_AT))
+    rows_at, rest_at = bounds[-2:]
     try:
-        paths, directories = split(data[NAMES_AT:directories_at], data[directories_at:rows_at])
+        paths, directories, grounds_names = (split(data[start:end]) for start, end in pairwise(bounds[:-1]))
     except UnicodeDecodeError:
         wire.damaged(_WHAT, "has names that are not UTF-8")
-    found_root, snapshot, key, executable, differing, *columns_part = wire.row(
+    found_root, snapshot, key, executable, differing, grounds, *columns_part = wire.row(
         wire.unpack(data[rest_at:], _WHAT), _FIELDS, _WHAT
     )
     if found_root != root:
         wire.damaged(_WHAT, "is of another tree")
     columns = Columns(*(wire.binary(column, _WHAT) for column in columns_part))
     above_at = rows_at + len(paths) * ROW_BYTES
-    if not columns.belong_together(len(paths)) or rest_at - above_at not in {0, len(directories) * ROW_BYTES}:
+    if not columns.belong_together(len(paths)) or rest_at - above_at not in {
+        0,
+        (len(directories) + len(grounds_names)) * ROW_BYTES,
+    }:
         wire.damaged(_WHAT, "has columns that do not belong together")
     names = None if executable is None else [wire.text(name, _WHAT) for name in wire.rows(executable, _WHAT)]
     chosen = Chosen(wire.binary(key, _WHAT), directories, None if names is None else frozenset(names))
@@ -412,9 +420,18 @@ def _decode(data: bytes, root: bytes, path: Path) -> StatCache:
         chosen=chosen,
         path=path,
         mark=mark,
+        grounds=_parse_grounds(grounds, grounds_names),
         above=Fingerprints.from_bytes(data[above_at:rest_at]),
         differing=_parse_differing(differing),
     )
+
+
+def _parse_grounds(value: wire.Packed, names: list[str]) -> Grounds | None:
+    if value is None:
+        return None
+    circumstances, listed, untracked = wire.row(value, 3, _WHAT)
+    found = tuple(wire.text(path, _WHAT) for path in wire.rows(untracked, _WHAT))
+    return Grounds(tuple(names), wire.binary(circumstances, _WHAT), wire.uint(listed, _WHAT), found)
 
 
 def _parse_differing(value: wire.Packed) -> Differing | None:

@@ -29,10 +29,10 @@ ROW_BYTES = 8 * len(NOTHING_THERE)
 # So many are looked at, and written by the program, at a time.
 PART = 1024
 
-# A stat cache begins with a mark, which no other has, and with three numbers of 64 bits: how many bytes its paths, its directories and
-# the rows of both take, which follow; there is a NUL between one name and the next.
+# A stat cache begins with a mark, which no other has, and with four numbers of 64 bits: how many bytes its paths, its directories, the names of
+# its grounds and the rows of all three take, which follow; there is a NUL between one name and the next.
 MARK_BYTES = 16
-NAMES_AT = MARK_BYTES + 24
+NAMES_AT = MARK_BYTES + 32
 
 
 def packed(rows: Iterable[tuple[int, ...]]) -> bytes:
@@ -90,23 +90,21 @@ def bounds_of(names: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], names]))  # noqa: B905 - both begin with as many as there are parts
 
 
-def split(paths: bytes, directories: bytes) -> tuple[list[str], list[str]]:
-    """Return the names that a stat cache begins with.
+def split(joined: bytes) -> list[str]:
+    """Return the names that are *joined* in a stat cache.
 
     Raises:
-        UnicodeDecodeError: it does not.
+        UnicodeDecodeError: they are none.
     """
-    return _split(paths), _split(directories)
-
-
-def _split(joined: bytes) -> list[str]:
     return joined.decode().split("\0") if joined else []
 
 
-def sizes_of(head: bytes) -> tuple[int, int, int]:
-    """Return how many bytes the paths, the directories and the rows of the stat cache take whose first `NAMES_AT` bytes are *head*."""
-    paths, directories, rows = (int.from_bytes(head[at : at + 8], "little") for at in range(MARK_BYTES, NAMES_AT, 8))
-    return paths, directories, rows
+def sizes_of(head: bytes) -> tuple[int, int, int, int]:
+    """Return how many bytes the paths, the directories, the grounds and the rows of the stat cache take whose first `NAMES_AT` bytes are *head*."""
+    paths, directories, grounds, rows = (
+        int.from_bytes(head[at : at + 8], "little") for at in range(MARK_BYTES, NAMES_AT, 8)
+    )
+    return paths, directories, grounds, rows
 
 
 def look(root: str, stat_cache: str) -> Iterator[bytes]:
@@ -117,32 +115,53 @@ def look(root: str, stat_cache: str) -> Iterator[bytes]:
     """
     with open(stat_cache, "rb") as file:
         head = file.read(NAMES_AT)
-        paths, directories, _ = sizes_of(head)
-        names = [name for some in split(file.read(paths), file.read(directories)) for name in some]
+        names = [name for size in sizes_of(head)[:3] for name in split(file.read(size))]
     yield head[:MARK_BYTES]
     opened = os.open(root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
-        lstat = os.lstat
-
-        def status(name: str) -> os.stat_result:
-            return lstat(name, dir_fd=opened)
-
         for start, end in bounds_of(len(names)):
-            yield rows_of(status, names[start:end])
+            yield rows_of(_status_below(opened), names[start:end])
+    finally:
+        os.close(opened)
+
+
+def _status_below(opened: int) -> Callable[[str], os.stat_result]:
+    lstat = os.lstat
+    return lambda name: lstat(name, dir_fd=opened)
+
+
+def holds(root: str, stat_cache: str) -> bytes:
+    """Return the mark of a stat cache if its directories and its grounds are as they were; nothing if not, or if there are no grounds.
+
+    Raises:
+        OSError, UnicodeDecodeError: there is no such cache, or no such tree.
+    """
+    with open(stat_cache, "rb") as file:
+        head = file.read(NAMES_AT)
+        paths, directories, grounds, rows = sizes_of(head)
+        if not grounds:
+            return b""
+        file.seek(paths, os.SEEK_CUR)
+        names = [*split(file.read(directories)), *split(file.read(grounds))]
+        file.seek(rows - len(names) * ROW_BYTES, os.SEEK_CUR)
+        kept = file.read(len(names) * ROW_BYTES)
+    opened = os.open(root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        return head[:MARK_BYTES] if rows_of(_status_below(opened), names) == kept else b""
     finally:
         os.close(opened)
 
 
 def is_as_kept(stat_cache: str, found: bytes) -> bool:
-    """Tell whether what `look` has *found* is just what the stat cache says, directories too: where it knows of none, something may have come.
+    """Tell whether what `look` has *found* is just what the stat cache says, directories and grounds too: where it knows of none, something may have come.
 
     Raises:
         OSError: there is no such cache.
     """
     with open(stat_cache, "rb") as file:
         head = file.read(NAMES_AT)
-        paths, directories, rows = sizes_of(head)
-        file.seek(paths + directories, os.SEEK_CUR)
+        paths, directories, grounds, rows = sizes_of(head)
+        file.seek(paths + directories + grounds, os.SEEK_CUR)
         return directories > 0 and head[:MARK_BYTES] + file.read(rows) == found
 
 

@@ -57,9 +57,16 @@ def tree(lab: Lab) -> Path:
 
 
 def test_git_is_not_asked_about_a_tree_that_was_only_touched(lab: Lab, tree: Path, started: Started) -> None:
-    commands = started.during(lab.laptop.push)
-    assert [words for words in commands if "ls-files" in words]
-    assert [words for words in commands if "status" in words] == []
+    assert (tree / "1.py").is_file()
+    assert started.during(lab.laptop.push) == []
+
+
+def test_git_lists_a_tree_again_once_after_a_name_came(lab: Lab, tree: Path, started: Started) -> None:
+    def lists() -> int:
+        return sum("ls-files" in words for words in started.during(lab.laptop.push))
+
+    (tree / "new.py").write_text("x = 1\n")
+    assert [lists() for _ in range(3)] == [1, 0, 0]
 
 
 @pytest.mark.parametrize("change", ["an edit", "a deletion"])

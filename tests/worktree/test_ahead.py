@@ -168,7 +168,7 @@ def test_where_no_process_can_be_started_there_is_none(
     monkeypatch.setattr(sys, "executable", executable)
     with Ahead(root, None, stat_cache) as begun:
         begun.begin_list()
-        selecting, others = begun.take()
+        selecting, others, _ = begun.take()
     assert selecting is not None
     assert others is None
 
@@ -179,12 +179,12 @@ def test_what_was_begun_is_taken_once_and_only_while_it_is_new(
 ) -> None:
     with Ahead(root, None, stat_cache) as begun:
         begun.begin_list()
-        assert begun.take() != (None, None)
-        assert begun.take() == (None, None)
+        assert begun.take()[:2] != (None, None)
+        assert begun.take()[:2] == (None, None)
     with Ahead(root, None, stat_cache) as begun:
         begun.begin_list()
         monkeypatch.setattr(ahead, "_LONGEST_AHEAD_NS", 0)
-        assert begun.take() == (None, None)
+        assert begun.take()[:2] == (None, None)
 
 
 def kept_with_directories(root: Path, stat_cache: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_list_that_git_has_begun_is_the_list(
             patch.setattr("synccore.worktree.selection._Manner.start", None)  # no other is begun
         with Ahead(root, None, stat_cache) as begun:
             begun.begin_list()
-            selecting, _ = begun.take()
+            selecting, *_ = begun.take()
             assert selecting is not None
             found = selecting.finish()
     assert found == expected

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ticks import a_tick_later
 
 from synccore.gitfacts import GitFacts
 from synccore.intake import Intake, take_in
@@ -124,6 +125,19 @@ def flipping_the_mode(name: str) -> Deed:
     return do
 
 
+def making(name: str) -> Deed:
+    def do(root: Path) -> None:
+        with suppress(OSError):
+            (root / name).mkdir(parents=True)
+
+    return do
+
+
+def naming_rules(name: str) -> Deed:
+    """Have git read more rules from a file outside."""
+    return lambda root: git(root, "config", "core.excludesFile", str(root.parent / name))
+
+
 def moving_the_repository(root: Path) -> None:
     """Put another repository in its place, which tracks less."""
     remove(root / ".git")
@@ -136,6 +150,12 @@ deeds = st.one_of(
     st.builds(writing, names, st.sampled_from(["1", "22"])),
     st.builds(writing, st.sampled_from([".gitignore", "a/.gitignore", ".git/info/exclude"]), st.sampled_from(RULES)),
     st.builds(writing, st.just(".synccodeignore"), st.sampled_from(RULES)),
+    st.builds(writing, st.sampled_from(["../rules", "left/.gitignore", "empty/.gitignore"]), st.sampled_from(RULES)),
+    st.builds(writing, st.just(".git/more"), st.sampled_from(["", "[core]\n\tfileMode = false\n"])),
+    st.builds(making, st.sampled_from(["empty", "empty/deep", "a/__pycache__", "left/deep", "new"])),
+    st.builds(writing, st.sampled_from(["empty/1", "empty/deep/1", "left/deep/1", "a/x.tmp"]), st.just("1")),
+    st.builds(running_git, st.just("config"), st.just("include.path"), st.just("more")),
+    st.builds(naming_rules, st.sampled_from(["rules", "no-rules"])),
     st.builds(removing, st.sampled_from([*NAMES, *DIRECTORIES, ".synccodeignore", ".gitignore", "a/.git"])),
     st.builds(
         putting_a_link_in_its_place, directories, elsewhere=st.sampled_from(["outside", "link", "left", "x.tmp"])
@@ -206,11 +226,14 @@ def test_a_list_that_is_taken_over_is_the_one_that_would_be_made(
 
 
 def looked(root: Path, cache: Path, exclusion: str | None) -> View:
+    a_tick_later(root.parent)
     look = Look(Source("alpha", root, exclusion), cache, lambda: 2 * 10**18)  # long after: every time is believed
     intake = Intake()
     for _ in take_in(root, look.scan.unread, Claims(lambda _digest: True), intake):
         raise AssertionError("nothing is packed where everything counts as stored")
-    return look.finish(intake)
+    view = look.finish(intake)
+    a_tick_later(root.parent)
+    return view
 
 
 @given(steps)
@@ -223,6 +246,7 @@ def test_what_git_says_when_asked_about_few_files_is_what_it_says_of_all(
     for made, exclusion in steps:
         for deed in made:
             deed(root)
+        a_tick_later(root.parent)
         with ExitStack() as asked:
             look = Look(Source("alpha", root, exclusion), cache, lambda: 2 * 10**18)
             intake = Intake()
@@ -231,6 +255,7 @@ def test_what_git_says_when_asked_about_few_files_is_what_it_says_of_all(
             assert asking.finish() == git_facts(root)
             look.finish(intake, asked)
             look.keep(asking.differing)
+        a_tick_later(root.parent)
     shutil.rmtree(root.parent)
 
 
