@@ -50,6 +50,9 @@ _LARGE = 8192
 # take 1.9 s of processors with it and 1.2 without. So many it reads in 30 ms.
 _MANY_TOUCHED = 1000
 
+# Nobody edits so many files and keeps the size of each.
+_MANY_TO_EDIT = 16
+
 # A line of git's own list has 72 bytes and a path.
 _LARGE_LIST_BYTES = 150 * FILES_FOR_PROCESSES
 
@@ -77,9 +80,10 @@ class Look:
         now_ns: a clock that is read before the first file is, and after the last.
         asked: where what git is asked about a tree that has changed is given up; ``None`` if it is not to be asked.
         ahead: the same look, begun before the engine was there.
-        at_same: called, of a large tree, as soon as half of what was there the last time is found unchanged, or all: there may be new files, but
-            git is not done yet with saying which.
-        at_many: called when it is seen that there will be much to read, while git still lists it.
+        at_same: called when it seems that nothing has changed, though that is not certain yet: of a large tree half of what was there the last
+            time is found unchanged, or all and git is still listing, or of many files nothing but the times has changed.
+        at_many: called when it is seen that there will be much to read.
+        at_leisure: called then, if git still lists it.
 
     Attributes:
         is_complete: whether all is known that a look shows.
@@ -100,6 +104,7 @@ class Look:
         ahead: Ahead | None = None,
         at_same: Callable[[StatCache], object] = lambda _cache: None,
         at_many: Callable[[], object] = lambda: None,
+        at_leisure: Callable[[], object] = lambda: None,
     ) -> None:
         self.source = source
         self.repo = repo_name(source.repo)
@@ -124,10 +129,13 @@ class Look:
             if not self.cache.paths and _has_many(source.root):
                 # What begins while git has a processor to itself need not share one later: 30 ms for 30,000 files.
                 at_many()
+                at_leisure()
                 if asked is not None:
                     self.ask(asked)
             now, above = self._statuses(others, partial(self._ask_early, asked), at_same)
-            if len(self.cache.paths) >= _LARGE and now == self.cache.fingerprints:
+            if self._touched >= FILES_FOR_PROCESSES:
+                at_many()
+            if self._seems_the_same(now):
                 at_same(self.cache)
             rows = foreseen(source.root, self.cache, now)
             selection = selecting.finish(self.cache.chosen, self.cache.paths, above, foreseen=rows)
@@ -166,6 +174,14 @@ class Look:
         now = statuses(self.source.root, names, cache.fingerprints, at_change, known)
         paths = len(cache.paths)
         return Fingerprints.from_bytes(now.part(0, paths)), now.part(paths, len(names))
+
+    def _seems_the_same(self, now: Fingerprints) -> bool:
+        """Tell whether all files of a large tree are as they were, or many of any tree in all but their times: mostly they were only touched."""
+        before = self.cache.fingerprints
+        if now == before:
+            return len(before) >= _LARGE
+        many = max(_MANY_TO_EDIT, len(before) // 2)
+        return self._touched >= many and all(now.column(number) == before.column(number) for number in (0, 1))
 
     @property
     def _is_list_known(self) -> bool:

@@ -242,7 +242,8 @@ def _looks(
                 asked=asked,
                 ahead=ahead.get(source.repo),
                 at_same=at_same,
-                at_many=lambda: processes().prepare(),
+                at_many=processes,
+                at_leisure=lambda: processes().prepare(),
             )
         )
     return looks

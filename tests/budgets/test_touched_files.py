@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from synccore.asking_head import AskingHead
+from synccore.refs import HeadAt
 from synccore.testing.lab import Lab
 
 COUNT = 1100
@@ -59,6 +61,41 @@ def tree(lab: Lab) -> Path:
 def test_git_is_not_asked_about_a_tree_that_was_only_touched(lab: Lab, tree: Path, started: Started) -> None:
     assert (tree / "1.py").is_file()
     assert started.during(lab.laptop.push) == []
+
+
+@pytest.fixture
+def asked_early(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note whenever the head is asked for before all files were read."""
+    begin, noted = AskingHead.begin, []
+
+    def noting(self: AskingHead, about: HeadAt) -> None:
+        noted.append(1)
+        begin(self, about)
+
+    monkeypatch.setattr(AskingHead, "begin", noting)
+    return noted
+
+
+def test_while_touched_files_are_read_the_head_is_asked_for(lab: Lab, tree: Path, asked_early: list[int]) -> None:
+    assert lab.counted(lab.laptop.push) == {"conditional_get": 1}
+    assert asked_early
+    del asked_early[:]
+    for number in range(15):
+        (tree / f"{number}.py").write_text(f"x = {9 - number % 10}\n")
+    lab.laptop.push()
+    assert not asked_early
+
+
+def test_many_edits_that_keep_the_sizes_cost_a_get_beside_their_put(
+    lab: Lab, tree: Path, asked_early: list[int]
+) -> None:
+    lab.laptop.push()
+    for number in range(COUNT):
+        (tree / f"{number}.py").write_text(f"y = {number}\n")
+    assert lab.counted(lab.laptop.push) == {"conditional_get": 1, "put": 2, "conditional_put": 1}
+    assert asked_early
+    lab.machine.pull()
+    assert (lab.machine.home / "alpha" / "7.py").read_text() == "y = 7\n"
 
 
 def test_git_lists_a_tree_again_once_after_a_name_came(lab: Lab, tree: Path, started: Started) -> None:

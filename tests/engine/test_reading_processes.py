@@ -129,3 +129,24 @@ def test_hands_are_called_for_while_git_lists_a_tree_that_is_new(
         look.finish(intake)
     # What was looked at before is known: little of it will have to be read.
     assert len(called) == times
+
+
+@pytest.mark.parametrize(("touched", "times"), [(1, 0), (2, 1)])
+def test_hands_are_called_for_when_many_files_were_touched(
+    touched: int, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synccore.look.FILES_FOR_PROCESSES", 2)
+    root, called = tmp_path / "alpha", []
+    lay(root, {"a": "1", "b": "2", "c": "3"})
+
+    def look() -> None:
+        look = Look(Source("alpha", root), tmp_path / "cache", lambda: 2 * 10**18, at_many=lambda: called.append(1))
+        intake = Intake()
+        list(take_in(root, look.scan.unread, Claims(lambda _digest: True), intake))
+        look.finish(intake)
+
+    look()
+    for name in "abc"[:touched]:
+        os.utime(root / name, (1_700_000_000, 1_700_000_000))
+    look()
+    assert len(called) == times
