@@ -23,7 +23,7 @@ from synccore.manifest import FileKind, chunks_of
 from synccore.problem import Problem, ProblemKind
 from synccore.view import Base, Changes, View
 from synccore.worktree import status_rows
-from synccore.worktree.chosen import NOTHING_CHOSEN, Chosen
+from synccore.worktree.chosen import Chosen
 from synccore.worktree.collisions import collisions
 from synccore.worktree.foreseen import foreseen
 from synccore.worktree.grounds import Grounds, KnownList, circumstances
@@ -259,7 +259,7 @@ class Look:
                 which most of what follows has to wait for the network; ``None`` keeps it at once.
         """
         cache, changes = self._merged(intake)
-        if cache is not self.cache or (cache.chosen.key and not self._is_list_known):
+        if cache is not self.cache or (cache.chosen.directories and not self._is_list_known):
             self._unkept = cache, self._now_ns()
             if meanwhile is None or cache is self.cache:
                 self.keep(None)
@@ -298,7 +298,7 @@ class Look:
 
     def _grounds(self, cache: StatCache) -> tuple[Grounds | None, Fingerprints]:
         """Return what the list followed from, if *cache* is all of it, and what was found there and at the directories above it."""
-        if not cache.chosen.key:
+        if not cache.chosen.directories:
             return None, NO_FINGERPRINTS
         if isinstance(self._selecting, KnownList):
             return self.cache.grounds, self.cache.above
@@ -308,8 +308,10 @@ class Look:
 
         from synccore.worktree.finding_grounds import find_grounds
 
-        root = self.source.root
-        grounds = find_grounds(root, self.source.exclusion, cache.chosen.directories, listing)
+        root, sizes = self.source.root, Fingerprints.from_bytes(above).column(1)
+        # Of a tracked file that is gone the directory may be gone too.
+        there = [name for name, size in zip(cache.chosen.directories, sizes, strict=True) if size != NOTHING.size_bytes]
+        grounds = find_grounds(root, self.source.exclusion, there, listing)
         return grounds, Fingerprints.from_bytes(above + (statuses(root, grounds.names).to_bytes() if grounds else b""))
 
     def _merged(self, intake: Intake) -> tuple[StatCache, Changes]:
@@ -318,8 +320,8 @@ class Look:
         unread = {item.path for item in scan.unread}
         # What the store lacks was read again although its status has not changed.
         files = len(scan.kept) + len(unread.intersection(read))
-        # What was listed and is not there may come back without git's answers being others.
-        chosen = self._chosen if files == self._selected else NOTHING_CHOSEN
+        # What was listed and is not there may come back without git's answers being others; only the directories would tell.
+        chosen = self._chosen if files == self._selected else self._chosen._replace(key=b"")
         if scan.is_as_cached and not read and chosen == old.chosen:
             return old, Changes()
         if files == len(old.paths):

@@ -47,7 +47,7 @@ def find_grounds(root: Path, exclusion: str | None, directories: Sequence[str], 
     Args:
         root: the top of the tree.
         exclusion: as for the selection.
-        directories: those above what was chosen, in order, the root among them.
+        directories: those above what was chosen that are there, in order, the root among them.
         listing: git's list, which stands alone.
     """
     try:

@@ -132,6 +132,8 @@ def moved_elsewhere(root: Path) -> None:
 
 
 CHANGES = [
+    pytest.param(lambda root: (root / "c" / "1.py").unlink(), id="a tracked file deleted"),
+    pytest.param(lambda root: (root / "a").rename(root / "d"), id="a tracked directory renamed"),
     pytest.param(writing("2.py"), id="a new file"),
     pytest.param(writing("empty/1.py"), id="a file in a directory that was empty"),
     pytest.param(writing("only/1.py"), id="a file in a directory of which all was ignored"),
@@ -146,8 +148,6 @@ CHANGES = [
     pytest.param(configuring("core.fileMode", "false"), id="modes that count no more"),
 ]
 REFUSED = [
-    pytest.param(lambda root: (root / "c" / "1.py").unlink(), id="a tracked file deleted"),
-    pytest.param(lambda root: (root / "c").rename(root / "d"), id="a tracked directory renamed"),
     pytest.param(moved_elsewhere, id="a link for a directory"),
     pytest.param(lambda root: git_in(root, "init", "-q", "empty"), id="a repository inside"),
     pytest.param(lambda root: (root / ".git").rename(root / "was.git"), id="no repository any more"),
@@ -160,6 +160,15 @@ def test_after_what_may_change_the_list_git_is_asked_and_then_it_is_known_again(
     deed(root)
     assert not is_known(root)
     assert is_known(root)
+
+
+def test_what_was_away_is_found_when_it_is_back(root: Path) -> None:
+    look(root)
+    for name in ("a", "c/1.py", "new.py"):
+        (root / name).rename(root.parent / "away")
+        assert [is_known(root) for _ in range(2)] == [False, True]
+        (root.parent / "away").rename(root / name)
+        assert [is_known(root) for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize("deed", REFUSED)
