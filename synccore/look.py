@@ -113,6 +113,8 @@ class Look:
         self._since_ns = now_ns()
         self._unkept: tuple[StatCache, int] | None = None
         self._keeping: threading.Thread | None = None
+        self.asking: AskingFacts | None = None
+        self.is_complete = False
         if not source.root.is_dir():
             raise InvalidInputError(
                 ErrorKind.BAD_INPUT, f"repository {self.repo}: {source.root} is not a directory", path=str(source.root)
@@ -123,8 +125,6 @@ class Look:
         self.cache: StatCache = load_stat_cache(cache_path, source.root)
         with begun or self._list(holding) as selecting:
             # While git lists what there is, we look at what was there the last time, which mostly is the same.
-            self.asking: AskingFacts | None = None
-            self.is_complete = False
             self._selecting, self._touched = selecting, 0
             if not self.cache.paths and _has_many(source.root):
                 # What begins while git has a processor to itself need not share one later: 30 ms for 30,000 files.

@@ -91,6 +91,18 @@ class PushReport(NamedTuple):
     folded: bool
 
 
+class _Order(NamedTuple):
+    """What `push` was asked for; its arguments."""
+
+    sources: Sequence[Source]
+    store: Store
+    force: bool
+    repair: bool
+    progress: ProgressListener
+    ahead: Mapping[str, Ahead]
+    asking_head: AskingHead
+
+
 class _Item:
     """One repository on its way: how it was found, how it was read, and what git is asked about it meanwhile."""
 
@@ -147,23 +159,13 @@ def push(
     repeated = {source.repo for source in sources if sum(other.repo == source.repo for other in sources) > 1}
     if repeated:
         raise InvalidInputError(ErrorKind.BAD_INPUT, f"repository {min(repeated)} is given twice")
-    asking = asking_head or AskingHead(store)
+    order = _Order(sources, store, force, repair, progress, ahead, asking_head or AskingHead(store))
     with store.state.alone(_LOCK_WAIT_SECONDS):
         seen = store.state.seen()
         at = seen.at if seen is not None and not repair else store.read_head()
         for _ in range(_READ_ATTEMPTS):
             try:
-                return _push(
-                    sources,
-                    store=store,
-                    seen=seen,
-                    at=at,
-                    force=force,
-                    repair=repair,
-                    progress=progress,
-                    ahead=ahead,
-                    asking_head=asking,
-                )
+                return _push(order, seen, at)
             except UnplacedError:  # noqa: PERF203 - an attempt is a whole upload
                 at = store.read_head()
             except IntegrityError:
@@ -175,51 +177,37 @@ def push(
     raise _moved_too_often(store, _READ_ATTEMPTS)
 
 
-def _push(
-    sources: Sequence[Source],
-    *,
-    store: Store,
-    seen: Seen | None,
-    at: HeadAt | NoHead,
-    force: bool,
-    repair: bool,
-    progress: ProgressListener,
-    ahead: Mapping[str, Ahead],
-    asking_head: AskingHead,
-) -> PushReport:
-    """Push *sources*, read against the head *at*.
+def _push(order: _Order, seen: Seen | None, at: HeadAt | NoHead) -> PushReport:
+    """Push what *order* says, read against the head *at*; *seen* is what this machine has seen last.
 
     Raises:
         UnplacedError: they have to be read again, against the newest head.
     """
+    store = order.store
     with Outlet(store.objects) as outlet, ExitStack() as asked:
         processes = _processes(asked)
-        looks = _looks(sources, store, at, seen, asked=asked, ahead=ahead, asking_head=asking_head, processes=processes)
-        bases = [_base(store, at, look, repair=repair) for look in looks]
-        if not force:
+        looks = _looks(order, seen, at, asked=asked, processes=processes)
+        bases = [_base(store, at, look, repair=order.repair) for look in looks]
+        if not order.force:
             for look, base in zip(looks, bases, strict=True):
                 _guard_deletions(look, base)
         # What is to be stored anew is read as if nothing were stored.
-        against = [_base(store, NoHead(), look) for look in looks] if repair else bases
+        against = [_base(store, NoHead(), look) for look in looks] if order.repair else bases
         asking = [_begin_asking(look, base, asked) for look, base in zip(looks, bases, strict=True)]
-        items = _read(looks, against, asking, asked=asked, outlet=outlet, processes=processes, progress=progress)
-        return _publish(
-            items, bases, outlet, store=store, seen=seen, at=at, force=force, repair=repair, asking_head=asking_head
-        )
+        items = _read(looks, against, asking, asked=asked, outlet=outlet, processes=processes, progress=order.progress)
+        return _publish(order, seen, at, items, bases, outlet=outlet)
 
 
 def _looks(
-    sources: Sequence[Source],
-    store: Store,
-    at: HeadAt | NoHead,
+    order: _Order,
     seen: Seen | None,
+    at: HeadAt | NoHead,
     *,
     asked: ExitStack,
-    ahead: Mapping[str, Ahead],
-    asking_head: AskingHead,
     processes: Callable[[], ReadingProcesses],
 ) -> list[Look]:
-    """Look at *sources*, and ask whether the head has moved as soon as that seems to be all that is left to find out."""
+    """Look at all trees, and ask whether the head has moved as soon as that seems to be all that is left to find out."""
+    sources, store = order.sources, order.store
     looks: list[Look] = []
 
     def is_stored(repo: str, cache: StatCache) -> bool:
@@ -230,7 +218,7 @@ def _looks(
         repo = sources[len(looks)].repo
         are_same = all(look.scan.is_as_cached and is_stored(look.repo, look.cache) for look in looks)
         if seen is not None and at is seen.at and repo == sources[-1].repo and are_same and is_stored(repo, cache):
-            asking_head.begin(seen.at)
+            order.asking_head.begin(seen.at)
 
     for source in sources:
         cache_path = store.state.stat_cache_path(source.repo)
@@ -240,7 +228,7 @@ def _looks(
                 cache_path,
                 store.now_ns,
                 asked=asked,
-                ahead=ahead.get(source.repo),
+                ahead=order.ahead.get(source.repo),
                 at_same=at_same,
                 at_many=processes,
                 at_leisure=lambda: processes().prepare(),
@@ -354,27 +342,19 @@ def _but_for(known: list[ReadFile], unread: list[Unread]) -> list[Unread]:
 
 
 def _publish(
-    items: list[_Item],
-    bases: list[Base],
-    outlet: Outlet,
-    *,
-    store: Store,
-    seen: Seen | None,
-    at: HeadAt | NoHead,
-    force: bool,
-    repair: bool,
-    asking_head: AskingHead,
+    order: _Order, seen: Seen | None, at: HeadAt | NoHead, items: list[_Item], bases: list[Base], *, outlet: Outlet
 ) -> PushReport:
     """Move the head to what *items* are, again on top of another writer's move if need be.
 
     Raises:
         UnplacedError: the move of the other was one after which *items* have to be read again.
     """
+    store = order.store
     for _ in range(_MOVE_ATTEMPTS):
-        unseen = None if force else _unseen(items, bases, seen, store)
-        pending = [] if unseen else _pending(items, bases, repair=repair)
+        unseen = None if order.force else _unseen(items, bases, seen, store)
+        pending = [] if unseen else _pending(items, bases, repair=order.repair)
         if pending:
-            asking_head.settle()
+            order.asking_head.settle()
             moved = _move(pending, outlet, store=store, at=at)
             if moved is not None:
                 draft, there = moved
@@ -382,7 +362,7 @@ def _publish(
                 return _report(items, pending, folded=draft.folded)
             at = store.read_head()
         else:
-            newer = asking_head.finish(at) if seen is not None and at is seen.at else None
+            newer = order.asking_head.finish(at) if seen is not None and at is seen.at else None
             if newer is None:
                 if unseen is not None:
                     raise unseen
@@ -393,7 +373,7 @@ def _publish(
         # Whoever moved the head may have been a prune that has chosen what we stored before we read the head it left.
         if not store.objects.are_safe(outlet.sent):
             raise UnplacedError
-        bases = [_base(store, at, item.look, repair=repair) for item in items]
+        bases = [_base(store, at, item.look, repair=order.repair) for item in items]
     raise _moved_too_often(store, _MOVE_ATTEMPTS)
 
 
