@@ -46,9 +46,10 @@ if TYPE_CHECKING:
 # Git takes longer to list so many files than we to look at them, by as much as an answer from not too far away takes.
 _LARGE = 8192
 
-# git has to read what has another time, as we have, and a core that it keeps busy is one that we lack: 30,000 touched files, two cores,
-# take 1.9 s of processors with it and 1.2 without. So many it reads in 30 ms.
-_MANY_TOUCHED = 1000
+# Where so many files are to be read git is asked when they have been: it has to look at them as we do, and may have to read them, on a core that we
+# lack meanwhile (30,000 touched files, two cores: 1.9 s of processors with it, 1.2 without), perhaps for an answer that nobody needs; and what
+# was read of so many takes its time to be sent.
+_MUCH_TO_READ = 64
 
 # Nobody edits so many files and keeps the size of each.
 _MANY_TO_EDIT = 16
@@ -212,16 +213,17 @@ class Look:
         return Differing(known.commit, tuple(sorted(may_differ))) if 0 < len(may_differ) <= MAX_DIFFERING else None
 
     def _ask_early(self, asked: ExitStack | None, now: Fingerprints, before: Fingerprints) -> None:
-        """Ask git about a tree of which a part is *now* other than *before*, unless git would have too much to read."""
+        """Ask git about a tree of which a part is *now* other than *before*, unless there is much to read."""
         self._touched += _count_touched(now, before)
         # Where it may be enough to ask about few paths, it is not known yet which.
-        if asked is not None and not self.is_touched and self.cache.differing is None:
+        if asked is not None and not self.has_much_to_read and self.cache.differing is None:
             self.ask(asked)
 
     @property
-    def is_touched(self) -> bool:
-        """Whether so many files have another time that git would read them all for an answer that perhaps nobody needs."""
-        return self.asking is None and self._touched > _MANY_TOUCHED
+    def has_much_to_read(self) -> bool:
+        """Whether so many files are new, or have another time, that git had better be asked when they have been read; unless it is asked already."""
+        fresh = len(self.scan.unread) if self.is_complete and not self.cache.paths else 0
+        return self.asking is None and max(self._touched, fresh) > _MUCH_TO_READ
 
     @property
     def count(self) -> int:

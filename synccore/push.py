@@ -276,8 +276,8 @@ def _guard_deletions(look: Look, base: Base) -> None:
 
 
 def _begin_asking(look: Look, base: Base, asked: ExitStack) -> AskingFacts | None:
-    """Ask git about a tree that will probably be uploaded, unless it is asked already; of a touched one that is not known yet."""
-    if not look.is_git or look.is_touched or (look.scan.is_as_cached and look.cache.snapshot == base.snapshot):
+    """Ask git about a tree that will probably be uploaded, unless it is asked already or there is much to read first."""
+    if not look.is_git or look.has_much_to_read or (look.scan.is_as_cached and look.cache.snapshot == base.snapshot):
         return None
     return look.ask(asked)
 
@@ -314,12 +314,12 @@ def _read(
     for look, base, known, to_read, begun in zip(looks, bases, renamed, unread, asking, strict=True):
         intake, question = Intake(read=known), begun
         for block in take_in(look.source.root, to_read, claims, intake, processes, is_keeping_up=outlet.is_keeping_up):
-            if question is None and look.is_git:
-                question = look.ask(asked)
             outlet.add([block])
             progress(Progress(phase="read", done=done + len(intake.paths), total=total, unit="files"))
         done += len(intake.paths)
         view = look.finish(intake, asked)
+        if question is None and look.is_git and view.snapshot != base.snapshot:
+            question = look.ask(asked)
         problems = look.problems + tuple(intake.problems)
         unreadable += [(look.repo, problem) for problem in problems if problem.kind in _BLOCKING]
         items.append(_Item(look, view, problems + surprises(look.source.root, view, base), question))
