@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from synccore import wire
 from synccore.diff import Difference
-from synccore.digest import Digest
+from synccore.digest import DIGEST_BYTES, Digest
 from synccore.errors import InvalidInputError
 from synccore.journal import Delta, Known, Move, known_of
 from synccore.manifest import Entry, Tree
@@ -27,6 +27,7 @@ MAX_MOVED_BYTES = 128 * 2**20
 
 # What a file takes in a delta, 34 bytes and its path where it was and where it is, is little beside what a move costs each reader:
 # it has to look at the whole tree, 3 µs a file of it, where it else looks at what is listed.
+_CONTENT_BYTES = DIGEST_BYTES + 2
 _FEWEST = 8
 _LITTLE_IS_LEFT = 1 / 16
 _SMALLEST_SHARE = 0.01
@@ -48,6 +49,12 @@ class Listing(NamedTuple):
     def size(self) -> int:
         """How many paths are listed."""
         return len(self.removed) + len(self.changed)
+
+    @property
+    def likely_bytes(self) -> int:
+        """How many bytes it has when it is packed, but for its paths: a digest, which does not compress, and a little more for each content."""
+        found = [*self.removed.values(), *self.was.values()]
+        return _CONTENT_BYTES * len({it.digest for it in found}.union(it.digest for it in self.changed.values()))
 
 
 def advance(tree: dict[TreePath, Entry], delta: Delta, what: str) -> None:

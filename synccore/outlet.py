@@ -21,6 +21,7 @@ from synccore.bundle import (
     take_chunk,
 )
 from synccore.digest import Digest
+from synccore.head import KEEP_BYTES
 from synccore.manifest import Chunk, Manifest, Tree, chunks_of, digests_of
 from synccore.places import InlineBlock, ObjectRef, Place, Places
 from synccore.repository import ObjectWriter, StoredManifest
@@ -45,6 +46,7 @@ class Outlet:
         self._objects = objects
         self._held: list[PackedBlock] = []
         self._held_bytes = 0
+        self._is_expected = False
         self._executor: ThreadPoolExecutor | None = None
         self._flying: deque[Future[object]] = deque()
         self._newest: Future[object] | None = None
@@ -82,6 +84,10 @@ class Outlet:
         for block in blocks:
             self._held.append(block)
             self._held_bytes += len(block.frame)
+            if self._held_bytes > KEEP_BYTES and not self._is_expected:
+                # More than the head can take: a bundle, and mostly a manifest beside it.
+                self._is_expected = True
+                self._objects.expect(2)
             if self._held_bytes >= BUNDLE_TARGET_BYTES:
                 self._send()
 

@@ -284,6 +284,10 @@ class ObjectWriter:
         self._backend = backend
         self._user = user
 
+    def expect(self, calls: int) -> None:
+        """Make ready for so many *calls* side by side."""
+        self._backend.warm(calls)
+
     def store_bundle(self, bundle: Bundle) -> int:
         """Store a bundle that has a `nonce_block`, and return how many bytes that was."""
         return self._put(bundle_key(self._user, bundle.ref.digest), bundle.ref, bundle.data)

@@ -100,6 +100,9 @@ class Reader(Protocol):
 class Writer(Reader, Protocol):
     """What it takes to write one."""
 
+    def warm(self, calls: int = 1) -> None:
+        """Make ready for so many first *calls* side by side, from any thread, while the caller does something else; failures show later."""
+
     def put(self, key: Key, data: bytes, *, replacing: Version | None, digest: Digest | None = None) -> Version:
         """Store *data* under *key* and return its version.
 
@@ -131,9 +134,6 @@ class Backend(Writer, Protocol):
     @property
     def base_url(self) -> str:
         """Where the store is, for messages: no slash at the end."""
-
-    def warm(self) -> None:
-        """Make ready for the first call, from any thread, while the caller does something else; failures show later."""
 
     def close(self) -> None:
         """Let go of connections; a closed backend is not used again."""

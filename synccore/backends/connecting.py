@@ -60,7 +60,9 @@ class Connections:
         self._lock = threading.Lock()
         self._idle: list[tuple[socket.socket, float]] = []
         self._trust: Trust | None = None
-        self._beginning: threading.Thread | None = None
+        self._context: ssl.SSLContext | None = None
+        self._beginning: list[threading.Thread] = []
+        self._total = 0
         self._is_closed = False
 
     @property
@@ -74,19 +76,22 @@ class Connections:
         name = f"[{name}]" if ":" in name else name
         return name if self._port is None else f"{name}:{self._port}"
 
-    def begin(self, patience_seconds: float) -> None:
-        """Begin to make the first connection; who takes one waits for it."""
+    def begin(self, patience_seconds: float, count: int = 1) -> None:
+        """Begin to make connections, so that there have been *count*; who takes one waits for it."""
         with self._lock:
-            if self._idle or self._beginning is not None:
-                return
-            self._beginning = threading.Thread(
-                target=self._begin, args=(patience_seconds,), name="connect", daemon=True
-            )
-        self._beginning.start()
+            missing = max(count - self._total, 0)
+            self._total += missing
+            begun = [
+                threading.Thread(target=self._begin, args=(patience_seconds,), name="connect", daemon=True)
+                for _ in range(missing)
+            ]
+            self._beginning += begun
+            for thread in begun:
+                thread.start()
 
     def _begin(self, patience_seconds: float) -> None:
         with contextlib.suppress(OSError):  # who needs it will make another, and say so
-            self.keep(self.make(patience_seconds))
+            self.keep(self._make(patience_seconds))
 
     def make(self, patience_seconds: float) -> socket.socket:
         """Return a new connection.
@@ -94,12 +99,19 @@ class Connections:
         Raises:
             OSError: there is none, or its other end is not who it should be.
         """
+        with self._lock:
+            self._total += 1
+        return self._make(patience_seconds)
+
+    def _make(self, patience_seconds: float) -> socket.socket:
         early = headstart.take(self._name, self._service_port, patience_seconds, is_secured=self._is_secured)
         if early is not None:
+            # What trusts the one will trust the next.
+            self._context = getattr(early, "context", None)
             return early
         if not self._is_secured:
             return self._connect(patience_seconds)
-        if self._trust is None:
+        if self._trust is None and self._context is None:
             # What TLS takes is read while the other side answers.
             threading.Thread(target=self._read_certificates, name="certificates", daemon=True).start()
         raw = self._connect(patience_seconds)
@@ -107,7 +119,7 @@ class Connections:
         import ssl
 
         trust = self._trusted()
-        context = trust.context()
+        context = self._context or trust.context()
         try:
             return self._secured(raw, context)
         except ssl.SSLCertVerificationError:
@@ -140,16 +152,18 @@ class Connections:
 
     def take(self, patience_seconds: float) -> socket.socket | None:
         """Return a kept connection that seems alive; one that was begun is waited for."""
-        if self._beginning is not None:
-            self._beginning.join(patience_seconds)
         while True:
             with self._lock:
-                if not self._idle:
-                    return None
-                connection, since = self._idle.pop()
-            if time.monotonic() - since < _LONGEST_IDLE_SECONDS and not _has_ended(connection):
-                return connection
-            connection.close()
+                begun = self._beginning.pop(0) if self._beginning and not self._idle else None
+                kept = self._idle.pop() if self._idle else None
+            if begun is not None:
+                begun.join(patience_seconds)
+            elif kept is None:
+                return None
+            elif time.monotonic() - kept[1] < _LONGEST_IDLE_SECONDS and not _has_ended(kept[0]):
+                return kept[0]
+            else:
+                kept[0].close()
 
     def keep(self, connection: socket.socket) -> None:
         """Keep *connection*, over which nothing is on its way, for whoever takes one next."""

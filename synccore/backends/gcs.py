@@ -50,7 +50,7 @@ class GcsBackend:
         """Bucket and prefix as a URL."""
         return self._store.base_url
 
-    def warm(self) -> None:
+    def warm(self, calls: int = 1) -> None:  # noqa: ARG002 - its connections are the libraries' business
         """Import Google's libraries, which takes longer than most calls."""
         try:
             self._session()

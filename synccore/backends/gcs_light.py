@@ -70,14 +70,14 @@ class LightGcsBackend:
         """Bucket and prefix as a URL."""
         return self._store.base_url
 
-    def warm(self) -> None:
-        """Begin to get a token and a connection, unless there is one; the first call waits for them.
+    def warm(self, calls: int = 1) -> None:
+        """Begin to get a token and a connection for each of *calls*, unless there are as many; who makes a call waits for them.
 
         Three round trips and the loading of the system's certificates take their time while the caller looks at its files.
         """
         if self._access.has_proxies:
             return
-        self._connections.begin(self._access.deadline_seconds)
+        self._connections.begin(self._access.deadline_seconds, calls)
         with self._lock:
             if self._warming is not None:
                 return

@@ -57,7 +57,7 @@ class LocalBackend:
         """The directory as a URL."""
         return f"file://{'' if self._directory.as_posix().startswith('/') else '/'}{self._directory.as_posix()}"
 
-    def warm(self) -> None:
+    def warm(self, calls: int = 1) -> None:
         """Do nothing: a directory is always ready."""
 
     def close(self) -> None:

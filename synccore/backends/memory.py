@@ -44,7 +44,7 @@ class MemoryBackend:
         """A name for messages."""
         return "memory:"
 
-    def warm(self) -> None:
+    def warm(self, calls: int = 1) -> None:
         """Do nothing: memory is always ready."""
 
     def close(self) -> None:

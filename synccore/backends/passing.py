@@ -34,9 +34,9 @@ class PassingBackend:
         """The inner backend's."""
         return self._inner.base_url
 
-    def warm(self) -> None:
+    def warm(self, calls: int = 1) -> None:
         """Warm the inner backend."""
-        self._inner.warm()
+        self._inner.warm(calls)
 
     def close(self) -> None:
         """Close the inner backend."""

@@ -94,7 +94,7 @@ class TurnTaking:
         """The inner backend's."""
         return self._inner.base_url
 
-    def warm(self) -> None:
+    def warm(self, calls: int = 1) -> None:
         """Do nothing."""
 
     def close(self) -> None:

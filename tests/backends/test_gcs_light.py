@@ -187,6 +187,22 @@ def test_a_warm_backend_has_its_connection(server: GcsServer, light: LightGcsBac
     assert server.connections_made == 1
 
 
+def test_as_many_connections_are_begun_as_calls_are_expected_and_no_more(
+    server: GcsServer, light: LightGcsBackend
+) -> None:
+    store(server, b"one")
+    light.warm()
+    light.get(HEAD)
+    light.warm(2)
+    light.warm(2)
+    threads = [threading.Thread(target=light.get, args=(HEAD,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert server.connections_made == 2
+
+
 def test_warming_where_nobody_listens_leaves_the_error_to_the_first_call() -> None:
     with closing(LightGcsBackend("lab", "p", Access(emulator_host="127.0.0.1:1"))) as backend:
         backend.warm()
