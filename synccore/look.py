@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import count, takewhile
+from operator import ne
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -126,7 +127,7 @@ class Look:
         self.cache: StatCache = load_stat_cache(cache_path, source.root)
         with begun or self._list(holding) as selecting:
             # While git lists what there is, we look at what was there the last time, which mostly is the same.
-            self._selecting, self._touched = selecting, 0
+            self._selecting, self._touched, self._gone = selecting, 0, 0
             if not self.cache.paths and _has_many(source.root):
                 # What begins while git has a processor to itself need not share one later: 30 ms for 30,000 files.
                 at_many()
@@ -214,9 +215,12 @@ class Look:
 
     def _ask_early(self, asked: ExitStack | None, now: Fingerprints, before: Fingerprints) -> None:
         """Ask git about a tree of which a part is *now* other than *before*, unless there is much to read."""
-        self._touched += _count_touched(now, before)
+        gone = now.column(0).count(NOTHING.mode)
+        self._gone += gone
+        self._touched += sum(map(ne, now.column(2), before.column(2))) - gone
         # Where it may be enough to ask about few paths, it is not known yet which.
-        if asked is not None and not self.has_much_to_read and self.cache.differing is None:
+        are_many = self.cache.differing is None or self._gone > MAX_DIFFERING
+        if asked is not None and are_many and not self.has_much_to_read:
             self.ask(asked)
 
     @property
@@ -375,12 +379,6 @@ def _has_many(root: Path) -> bool:
         return (root / ".git/index").stat().st_size > _LARGE_LIST_BYTES
     except OSError:
         return False
-
-
-def _count_touched(now: Fingerprints, before: Fingerprints) -> int:
-    """Tell how many of the files that were there *before* have another time *now*."""
-    gone = now.column(0).count(NOTHING.mode)
-    return sum(1 for one, other in zip(now.column(2), before.column(2), strict=True) if one != other) - gone
 
 
 def surprises(root: Path, view: View, base: Base) -> tuple[Problem, ...]:
