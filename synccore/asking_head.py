@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from synccore.refs import HeadAt, NoHead
 from synccore.store import Store
+from synccore.workers import until
 
 
 class AskingHead:
@@ -58,14 +59,14 @@ class AskingHead:
     def settle(self) -> None:
         """Wait for the answer if there was a question: its connection is wanted for something else."""
         if self._about is not None:
-            self._is_answered.wait()
+            until(self._is_answered.wait)
 
     def finish(self, about: HeadAt | NoHead) -> HeadAt | NoHead | None:
         """Return what `Store.newer_head` says of *about*, asking now if it was not asked before."""
         asked = self._about
         if asked is None or not isinstance(about, HeadAt) or about.version != asked.version:
             return self._store.newer_head(about)
-        self._is_answered.wait()
+        until(self._is_answered.wait)
         if self._error is not None:
             raise self._error
         return self._newer

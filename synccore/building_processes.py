@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from synccore.beside import Beside, GoneError
 from synccore.building import DONE
+from synccore.workers import GLANCE_SECONDS, join
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -96,7 +97,7 @@ class BuildingProcesses:
 
 def _join(threads: list[Thread]) -> None:
     for thread in threads:
-        thread.join()
+        join(thread)
 
 
 def _processors() -> int:
@@ -154,7 +155,7 @@ class _Sharing(Generic[_T]):
                     return self._run.popleft(), False
                 if not self._helpers:
                     return None
-                self._turn.wait()
+                self._turn.wait(GLANCE_SECONDS)
 
     def begin(self, beside: Beside, site: bytes) -> Thread:
         """Have *beside* work on blocks until there are no more, or until it fails."""

@@ -28,13 +28,12 @@ from synccore.manifest import Chunk, Entry, whole_entries
 from synccore.problem import Problem
 from synccore.reading import NOTHING_READ, Batch, Claims, Reader, packed, problem_of
 from synccore.treepath import TreePath
-from synccore.windowed import windowed, workers
+from synccore.windowed import windowed
+from synccore.workers import Workers
 from synccore.worktree.scan import ATTEMPTS, Unread, UnstableFileError, is_large, open_large
 from synccore.worktree.statcache import Fingerprint, Fingerprints
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from synccore.reading_processes import ReadingProcesses
 
 # Below this, starting threads costs more than they save.
@@ -171,12 +170,12 @@ def _read_many(
 
         return processes().read(reader, list(items), read_ours)
     if is_waiting:
-        ahead = stack.enter_context(workers(_READAHEAD_THREADS, "readahead"))
+        ahead = stack.enter_context(Workers(_READAHEAD_THREADS, "readahead"))
         seen = items
         groups = iter(lambda: list(islice(seen, _READAHEAD_FILES)), [])
         items = chain.from_iterable(windowed(ahead, reader.touch, groups, count=2 * _READAHEAD_THREADS))
-    executor = stack.enter_context(workers(_threads(), "intake"))
-    return windowed(executor, packed, chain([first], reader.batches(items)), count=_PACKED_AHEAD)
+    workers = stack.enter_context(Workers(_threads(), "intake"))
+    return windowed(workers, packed, chain([first], reader.batches(items)), count=_PACKED_AHEAD)
 
 
 def _only_packed(block: PackedBlock) -> Batch:
@@ -209,7 +208,7 @@ class _LargeFiles:
         self._claims = claims
         self._into = into
         self._stack = stack
-        self._executor: Executor | None = None
+        self._workers: Workers | None = None
 
     def blocks(self) -> Iterator[PackedBlock]:
         """Read all that wait, and yield what is new of them."""
@@ -237,9 +236,9 @@ class _LargeFiles:
 
     def _packed(self, contents: Iterable[list[tuple[Digest, bytes]]]) -> Iterator[PackedBlock]:
         threads = _threads()
-        if self._executor is None:
-            self._executor = self._stack.enter_context(workers(threads, "intake"))
-        return windowed(self._executor, pack_block, contents, count=threads + 1)
+        if self._workers is None:
+            self._workers = self._stack.enter_context(Workers(threads, "intake"))
+        return windowed(self._workers, pack_block, contents, count=threads + 1)
 
 
 def _claimed(pieces: Iterable[bytes], claims: Claims, chunks: list[Chunk]) -> Iterator[tuple[Digest, bytes]]:

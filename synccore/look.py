@@ -23,6 +23,7 @@ from synccore.keys import repo_name
 from synccore.manifest import FileKind, chunks_of
 from synccore.problem import Problem, ProblemKind
 from synccore.view import Base, Changes, View
+from synccore.workers import join
 from synccore.worktree import status_rows
 from synccore.worktree.chosen import Chosen
 from synccore.worktree.collisions import collisions
@@ -290,7 +291,7 @@ class Look:
     def _settle(self) -> None:
         self.keep(None)
         if self._keeping is not None:
-            self._keeping.join()
+            join(self._keeping)
 
     def _keep(self, cache: StatCache, until_ns: int) -> None:
         # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from synccore.bundle import (
     BLOCK_TARGET_BYTES,
@@ -25,12 +25,14 @@ from synccore.head import KEEP_BYTES
 from synccore.manifest import Chunk, Manifest, Tree, chunks_of, digests_of
 from synccore.places import InlineBlock, ObjectRef, Place, Places
 from synccore.repository import ObjectWriter, StoredManifest
+from synccore.workers import Outcome, Workers
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
     from types import TracebackType
 
     from typing_extensions import Self
+
+_T = TypeVar("_T")
 
 # Four bundles of 16 MiB under way keep a connection to a distant bucket busy, within the budget of memory.
 _FLYING = 4
@@ -47,9 +49,9 @@ class Outlet:
         self._held: list[PackedBlock] = []
         self._held_bytes = 0
         self._is_expected = False
-        self._executor: ThreadPoolExecutor | None = None
-        self._flying: deque[Future[object]] = deque()
-        self._newest: Future[object] | None = None
+        self._workers: Workers | None = None
+        self._flying: deque[Outcome[int]] = deque()
+        self._newest: Outcome[int] | None = None
         self._stored: dict[Digest, Place] = {}
         self._sent: list[ObjectRef] = []
 
@@ -59,10 +61,8 @@ class Outlet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._executor is not None:
-            # An interrupt waits for nothing, as in `synccore.windowed.workers`.
-            is_interrupt = kind is not None and issubclass(kind, KeyboardInterrupt)
-            self._executor.shutdown(wait=not is_interrupt, cancel_futures=kind is not None)
+        if self._workers is not None:
+            self._workers.__exit__(kind, error, trace)
 
     @property
     def held_bytes(self) -> int:
@@ -77,7 +77,7 @@ class Outlet:
     def is_keeping_up(self) -> bool:
         """Tell whether the last bundle that was sent is stored: who packs more had better be quick than thorough. Safe from any thread."""
         newest = self._newest
-        return newest is None or newest.done()
+        return newest is None or newest.is_there()
 
     def add(self, blocks: Iterable[PackedBlock]) -> None:
         """Take *blocks*; full bundles are sent at once."""
@@ -104,17 +104,15 @@ class Outlet:
     def store_manifest(self, manifest: Manifest) -> StoredManifest:
         """Send a manifest, beside the bundles."""
         stored = StoredManifest.of(manifest)
-        self._soon(lambda: self._objects.store_manifest(stored))
+        self._soon(self._objects.store_manifest, stored)
         return stored
 
-    def _soon(self, work: Callable[[], object]) -> Future[object]:
-        if self._executor is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._executor = ThreadPoolExecutor(2 * _FLYING, thread_name_prefix="store")
-        future = self._executor.submit(work)
-        self._flying.append(future)
-        return future
+    def _soon(self, store: Callable[[_T], int], item: _T) -> Outcome[int]:
+        if self._workers is None:
+            self._workers = Workers(2 * _FLYING, "store")
+        outcome = self._workers.submit(store, item)
+        self._flying.append(outcome)
+        return outcome
 
     def wait(self) -> None:
         """Wait until all that was sent is stored.
@@ -149,7 +147,7 @@ class Outlet:
         self._sent.append(bundle.ref)
         while len(self._flying) >= _FLYING:
             self._flying.popleft().result()
-        self._newest = self._soon(lambda: self._objects.store_bundle(bundle))
+        self._newest = self._soon(self._objects.store_bundle, bundle)
 
 
 def _repacked(chunks: Iterable[Chunk], places: Places) -> Iterator[PackedBlock]:

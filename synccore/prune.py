@@ -25,6 +25,7 @@ from synccore.reach import Why, reach
 from synccore.refs import HeadAt, move_head, read_head
 from synccore.repository import GRACE_SECONDS, MAX_REQUESTS, ObjectReader
 from synccore.windowed import windowed
+from synccore.workers import Workers
 
 _ATTEMPTS = 5
 _DAY_SECONDS = 24 * 3600.0
@@ -223,7 +224,6 @@ def _moved(user: str, backend: Writer, choice: _Choice) -> bool:
 
 def _delete(condemned: tuple[Listed, ...], backend: Writer, progress: ProgressListener) -> list[Listed]:
     """Delete what was condemned, the first of it first and by itself; return what has another version by now and stays."""
-    from concurrent.futures import ThreadPoolExecutor
 
     def delete(line: Listed) -> Listed | None:
         try:
@@ -233,8 +233,8 @@ def _delete(condemned: tuple[Listed, ...], backend: Writer, progress: ProgressLi
         return None
 
     survivors: list[Listed] = []
-    with ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="prune") as executor:
-        results = chain([delete(condemned[0])], windowed(executor, delete, condemned[1:], count=MAX_REQUESTS))
+    with Workers(MAX_REQUESTS, "prune") as workers:
+        results = chain([delete(condemned[0])], windowed(workers, delete, condemned[1:], count=MAX_REQUESTS))
         for number, survivor in enumerate(results, start=1):
             if survivor is not None:
                 survivors.append(survivor)

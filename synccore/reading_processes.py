@@ -12,14 +12,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Lock, Semaphore
 from typing import TYPE_CHECKING
 
 from synccore.beside import Beside, GoneError
 from synccore.errors import IntegrityError
 from synccore.reading import BATCH_FILES, Batch, Reader, batch_of, beginning, request
-from synccore.windowed import workers
+from synccore.workers import GLANCE_SECONDS, Workers
 from synccore.worktree.scan import Unread
 
 if TYPE_CHECKING:
@@ -60,8 +60,6 @@ class ReadingProcesses:
     @staticmethod
     def prepare() -> None:
         """Load what reading much needs sooner or later: 20 ms, for while this process has to wait for something anyway."""
-        import concurrent.futures.thread  # noqa: F401 - to have it
-
         import pyfastcdc  # noqa: F401 - to have it
 
     def __exit__(self, *_: object) -> None:
@@ -88,11 +86,11 @@ class ReadingProcesses:
         answers = self._answers = _Answers(len(self.besides))
         begun = beginning(reader.root, reader.claims)
         with ExitStack() as stack:
-            executor = stack.enter_context(workers(_MOST, "reading"))
+            workers = stack.enter_context(Workers(_MOST, "reading"))
             # If this is left early, nobody is to wait for what nobody takes.
             stack.push(lambda kind, *_: self.end() if kind is not None else None)
             leading = [
-                executor.submit(_lead, beside, begun, work, answers, reader.is_keeping_up) for beside in self.besides
+                workers.submit(_lead, beside, begun, work, answers, reader.is_keeping_up) for beside in self.besides
             ]
             while True:
                 for batch in read_ours(work.ours()):
@@ -176,7 +174,10 @@ class _Answers:
 
     def next(self) -> Iterator[Batch]:
         """Wait for the next answer, and yield it; nothing if one of the processes has no more."""
-        batch = self._queue.get()
+        while True:
+            with suppress(Empty):
+                batch = self._queue.get(timeout=GLANCE_SECONDS)
+                break
         if batch is None:
             self.left -= 1
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar, cast
 
 from synccore.backends.base import Reader, Unchanged, Writer
@@ -30,7 +30,8 @@ from synccore.manifest import (
 )
 from synccore.places import Block, ObjectRef, StoredBlock
 from synccore.snapshot import snapshot_id_of_columns
-from synccore.windowed import windowed, workers
+from synccore.windowed import windowed
+from synccore.workers import Outcome, Workers, begin
 
 # A bundle of which more than this share is needed is fetched whole: one request, and its digest can be checked.
 _WHOLE_ABOVE_SHARE = 0.5
@@ -82,30 +83,6 @@ class Frame(NamedTuple):
         return open_block(self.data, self.block.plain_bytes, self.block.checksum, self.what)
 
 
-class _Expected:
-    """A bundle that is being fetched by a thread of its own, for which nobody waits who does not want it any more."""
-
-    def __init__(self, load: Callable[[], bytes]) -> None:
-        self._load = load
-        self._data = b""
-        self._error: BaseException | None = None
-        self._thread = Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def result(self) -> bytes:
-        """Wait for it and return its stored bytes, or raise what loading it has raised."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._data
-
-    def _run(self) -> None:
-        try:
-            self._data = self._load()
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            self._error = error
-
-
 class StoredManifest(NamedTuple):
     """A manifest with the bytes that it was stored as."""
 
@@ -126,7 +103,7 @@ class ObjectReader:
     def __init__(self, backend: Reader, user: str) -> None:
         self._backend = backend
         self._user = user
-        self._expected: dict[ObjectRef, _Expected] = {}
+        self._expected: dict[ObjectRef, Outcome[bytes]] = {}
         self._lock = Lock()
 
     def load_manifest(self, ref: ObjectRef, *, expect_all: bool = False) -> StoredManifest:
@@ -159,8 +136,8 @@ class ObjectReader:
 
         if len(wanted) < 2:  # noqa: PLR2004 - threads are for more than one
             return [load(ref) for ref in wanted]
-        with workers(MAX_REQUESTS, "manifest") as executor:
-            return list(windowed(executor, load, wanted, count=MAX_REQUESTS))
+        with Workers(MAX_REQUESTS, "manifest") as workers:
+            return list(windowed(workers, load, wanted, count=MAX_REQUESTS))
 
     def _expect(self, bundles: Mapping[ObjectRef, int]) -> None:
         """Begin to fetch those of *bundles*, of which so many bytes are needed, that `load_frames` is going to fetch whole."""
@@ -170,7 +147,7 @@ class ObjectReader:
                 if flying > MAX_FLYING_BYTES or len(self._expected) == MAX_REQUESTS:
                     return
                 if bundle not in self._expected and _is_worth_all(bundle, needed_bytes):
-                    self._expected[bundle] = _Expected(partial(self.load_bundle, bundle))
+                    self._expected[bundle] = begin("bundle", partial(self.load_bundle, bundle))
 
     def bundles_of(self, refs: Iterable[ObjectRef]) -> Iterator[tuple[ObjectRef, list[ObjectRef]]]:
         """Fetch manifests, a few at a time, and yield each with the bundles that it names.
@@ -178,9 +155,9 @@ class ObjectReader:
         Raises:
             IntegrityError: one is missing or damaged.
         """
-        with workers(MAX_REQUESTS, "manifest") as executor:
+        with Workers(MAX_REQUESTS, "manifest") as workers:
             yield from windowed(
-                executor,
+                workers,
                 self._bundles_of,
                 refs,
                 count=MAX_REQUESTS,
@@ -230,7 +207,7 @@ class ObjectReader:
         spans = _spans(wanted)
         if not spans:
             return
-        with workers(MAX_REQUESTS, "fetch") as fetchers:
+        with Workers(MAX_REQUESTS, "fetch") as fetchers:
             fetched = windowed(
                 fetchers,
                 self._fetch,
@@ -343,7 +320,7 @@ def opened_ahead(frames: Iterable[Frame], use: Callable[[Block, bytes], _T]) -> 
     def opened(frame: Frame) -> tuple[Block, _T]:
         return frame.block, use(frame.block, frame.open())
 
-    with workers(2, "decompress") as openers:
+    with Workers(2, "decompress") as openers:
         yield from windowed(openers, opened, frames, count=6)
 
 

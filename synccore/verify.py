@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from synccore.backends.base import Listed, Reader, Unchanged, Writer
 from synccore.bundle import PackedBlock, open_block, parse_bundle, take_chunk, with_offsets
@@ -29,9 +29,7 @@ from synccore.refs import HeadAt, read_head
 from synccore.repository import MAX_FLYING_BYTES, ObjectReader
 from synccore.treepath import TreePath
 from synccore.windowed import windowed
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
+from synccore.workers import Workers
 
 T = TypeVar("T")
 
@@ -276,14 +274,12 @@ class _Verification:
     # Contents
 
     def _check_bundles(self) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
         there = [ref for ref in self._pieces if ref not in self._lost]
         total = sum(ref.size_bytes for ref in there)
         done = 0
-        with ThreadPoolExecutor(_FETCHERS, thread_name_prefix="verify") as executor:
+        with Workers(_FETCHERS, "verify") as workers:
             results = windowed(
-                executor,
+                workers,
                 self._check_bundle,
                 there,
                 count=_FETCHERS + 1,
@@ -319,19 +315,17 @@ class _Verification:
 
     def _check_large(self) -> None:
         """Compare the contents that are cut into chunks with their own digests; of the chunks each was compared before."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(_BLOCKS_AHEAD, thread_name_prefix="verify") as executor:
+        with Workers(_BLOCKS_AHEAD, "verify") as workers:
             for (digest, _), pieces in self._large.items():
                 if not any(self._is_bad(piece) for piece in pieces):
-                    self._check_content(digest, pieces, executor)
+                    self._check_content(digest, pieces, workers)
 
-    def _check_content(self, digest: Digest, pieces: list[_Piece], executor: Executor) -> None:
+    def _check_content(self, digest: Digest, pieces: list[_Piece], workers: Workers) -> None:
         block = pieces[0].block
         key = bundle_key(self._user, block.bundle.digest) if isinstance(block, StoredBlock) else head_key(self._user)
         hasher = hashlib.sha256()
         try:
-            for run, plain in windowed(executor, self._open_run, _runs(pieces), count=_BLOCKS_AHEAD):
+            for run, plain in windowed(workers, self._open_run, _runs(pieces), count=_BLOCKS_AHEAD):
                 for piece in run:
                     hasher.update(plain[piece.offset : piece.offset + piece.chunk.size_bytes])
         except IntegrityError as error:

@@ -7,35 +7,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from synccore.workers import Outcome, Workers
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-@contextmanager
-def workers(count: int, name: str) -> Iterator[Executor]:
-    """Have *count* threads for the length of a ``with`` block, which ends when their work has, or, after an error, what had begun.
-
-    An interrupt waits for nothing: somebody wants to leave, and what hangs in a thread may hang for long.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    executor = ThreadPoolExecutor(count, thread_name_prefix=name)
-    try:
-        yield executor
-    except BaseException as error:
-        executor.shutdown(wait=not isinstance(error, KeyboardInterrupt), cancel_futures=True)
-        raise
-    executor.shutdown()
-
-
 def windowed(
-    executor: Executor,
+    workers: Workers,
     work: Callable[[T], R],
     items: Iterable[T],
     *,
@@ -43,24 +25,24 @@ def windowed(
     weight: Callable[[T], int] = lambda _item: 0,
     weight_limit: int = 0,
 ) -> Iterator[R]:
-    """Yield ``work(item)`` for each item in order, computed ahead by *executor*.
+    """Yield ``work(item)`` for each item in order, computed ahead by *workers*.
 
     At most *count* items are in flight, and, unless it is a single one, no more than *weight_limit* by *weight*. When the
     consumer stops, or an item raises, what has not begun is cancelled.
     """
-    flying: deque[tuple[Future[R], int]] = deque()
+    flying: deque[tuple[Outcome[R], int]] = deque()
     load = 0
     try:
         for item in items:
             size = weight(item)
             while flying and (len(flying) >= count or load + size > weight_limit > 0):
-                future, done = flying.popleft()
+                outcome, done = flying.popleft()
                 load -= done
-                yield future.result()
-            flying.append((executor.submit(work, item), size))
+                yield outcome.result()
+            flying.append((workers.submit(work, item), size))
             load += size
         while flying:
             yield flying.popleft()[0].result()
     finally:
-        for future, _ in flying:
-            future.cancel()
+        for outcome, _ in flying:
+            outcome.cancel()

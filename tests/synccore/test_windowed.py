@@ -1,12 +1,12 @@
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from synccore.windowed import windowed
+from synccore.workers import Workers
 
 
 @given(st.lists(st.integers(0, 9), max_size=20), st.integers(1, 5), st.integers(0, 12))
@@ -22,9 +22,9 @@ def test_results_come_in_order_and_no_more_than_the_window_is_ever_in_flight(
             yield item
             drawn.append(item)
 
-    with ThreadPoolExecutor(2) as executor:
+    with Workers(2, "test") as workers:
         results = windowed(
-            executor, lambda item: item * 2, source(), count=count, weight=lambda item: item, weight_limit=limit
+            workers, lambda item: item * 2, source(), count=count, weight=lambda item: item, weight_limit=limit
         )
         for expected, result in zip(items, results, strict=True):
             assert result == 2 * expected
@@ -49,8 +49,8 @@ def test_an_error_comes_in_its_place_and_what_has_not_begun_never_does() -> None
             gate.wait()
         return item
 
-    with ThreadPoolExecutor(1) as executor:
-        results = windowed(executor, work, range(9), count=5)
+    with Workers(1, "test") as workers:
+        results = windowed(workers, work, range(9), count=5)
         assert next(results) == 0
         with pytest.raises(ValueError, match="1"):
             next(results)
@@ -68,8 +68,8 @@ def test_a_consumer_that_stops_cancels_what_has_not_begun() -> None:
             gate.wait()
         return item
 
-    with ThreadPoolExecutor(1) as executor:
-        results = windowed(executor, work, range(100), count=50)
+    with Workers(1, "test") as workers:
+        results = windowed(workers, work, range(100), count=50)
         assert next(results) == 0
         results.close()  # type: ignore[attr-defined]
         gate.set()
