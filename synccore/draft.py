@@ -16,7 +16,7 @@ from synccore.diff import Difference
 from synccore.digest import Digest
 from synccore.fold import fold, needs_folding
 from synccore.gitfacts import GitFacts
-from synccore.head import KEEP_BYTES, WRITE_ID_BYTES, Head, RepoHead
+from synccore.head import INLINE_BYTES, WRITE_ID_BYTES, Head, RepoHead
 from synccore.journal import MAX_DELTA_BYTES, Change, Counts, Delta, Record, encode_change
 from synccore.manifest import Manifest, Tree, digests_of
 from synccore.moves import Listing, listing
@@ -31,7 +31,7 @@ from synccore.view import Base, View
 _MAX_LISTING_BYTES = 16 * 2**10
 
 # A listed entry costs at least the 36 bytes of its digest and size, which do not compress: more than these cannot fit.
-_MAX_LISTED = KEEP_BYTES // 36
+_MAX_LISTED = INLINE_BYTES // 36
 
 
 class UnplacedError(Exception):
@@ -179,10 +179,10 @@ def next_head(before: Head | None, repos: dict[str, RepoHead], record: Record) -
 def _changes(repos: list[RepoDraft], outlet: Outlet) -> tuple[dict[str, Change], dict[str, StoredManifest]]:
     """Word the changes as small as they can be: with contents inline, or else listed, or else as manifests."""
     listed = [item for item in repos if not item.is_whole and item.listing.size <= _MAX_LISTED]
-    if len(listed) == len(repos) and outlet.held_bytes <= KEEP_BYTES:
+    if len(listed) == len(repos) and outlet.held_bytes <= INLINE_BYTES:
         packed = outlet.places()
         changes = {item.repo: item.listed(item.places(item.listing.changed, packed)) for item in repos}
-        if _size(changes) <= KEEP_BYTES and all(map(_is_readable, changes.values())):
+        if _size(changes) <= INLINE_BYTES and all(map(_is_readable, changes.values())):
             return changes, {}
     outlet.flush()
     packed = outlet.places()
@@ -196,7 +196,8 @@ def _changes(repos: list[RepoDraft], outlet: Outlet) -> tuple[dict[str, Change],
         if _is_readable(change):
             changes[item.repo] = change
     manifests: dict[str, StoredManifest] = {}
-    for item in sorted(repos, key=lambda item: -len(changes[item.repo].frame) if item.repo in changes else -KEEP_BYTES):
+    sizes = {repo: -len(change.frame) for repo, change in changes.items()}
+    for item in sorted(repos, key=lambda item: sizes.get(item.repo, -INLINE_BYTES)):
         if item.repo in changes and _size(changes) <= _MAX_LISTING_BYTES:
             continue
         whole = item.view.tree

@@ -21,7 +21,7 @@ from synccore.bundle import (
     take_chunk,
 )
 from synccore.digest import Digest
-from synccore.head import KEEP_BYTES
+from synccore.head import INLINE_BYTES
 from synccore.manifest import Chunk, Manifest, Tree, chunks_of, digests_of
 from synccore.places import InlineBlock, ObjectRef, Place, Places
 from synccore.repository import ObjectWriter, StoredManifest
@@ -84,7 +84,7 @@ class Outlet:
         for block in blocks:
             self._held.append(block)
             self._held_bytes += len(block.frame)
-            if self._held_bytes > KEEP_BYTES and not self._is_expected:
+            if self._held_bytes > INLINE_BYTES and not self._is_expected:
                 # More than the head can take: a bundle, and mostly a manifest beside it.
                 self._is_expected = True
                 self._objects.expect(2)
