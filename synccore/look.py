@@ -140,11 +140,13 @@ class Look:
                 at_many()
             if self._seems_the_same(now):
                 at_same(self.cache)
-            rows = foreseen(source.root, self.cache, now)
+            rows, moved = foreseen(source.root, self.cache, now)
             selection = selecting.finish(self.cache.chosen, self.cache.paths, above, foreseen=rows)
         self._selected, self._chosen, self._above = len(selection.paths), selecting.chosen, selecting.above
         self.is_git = selection.is_git
-        self.scan: Scan = scan(source.root, selection.paths, selection.executable, self.cache, now, foreseen=rows)
+        self.scan: Scan = scan(
+            source.root, selection.paths, selection.executable, self.cache, now, foreseen=rows, moved=moved
+        )
         self.problems = selection.problems + self.scan.problems
         self._paths = selection.paths
         self.is_complete = True
@@ -235,7 +237,7 @@ class Look:
         """How many files there are."""
         root = self.source.root
         unseen = sum(item.found is None and not os.path.lexists(root / item.path) for item in self.scan.unread)
-        return len(self.scan.kept) + len(self.scan.unread) - unseen
+        return len(self.scan.kept) + len(self.scan.moved) + len(self.scan.unread) - unseen
 
     def unstored(self, base: Base, is_stored: Callable[[Digest], bool]) -> Iterator[Unread]:
         """Yield what the scan knows and the store has not got: it was read by a look that led to no upload.
@@ -326,18 +328,18 @@ class Look:
         old, scan, read = self.cache, self.scan, intake.paths
         unread = {item.path for item in scan.unread}
         # What the store lacks was read again although its status has not changed.
-        files = len(scan.kept) + len(unread.intersection(read))
+        files = len(scan.kept) + len(scan.moved) + len(unread.intersection(read))
         # What was listed and is not there may come back without git's answers being others; only the directories would tell.
         chosen = self._chosen if files == self._selected else self._chosen._replace(key=b"")
         if scan.is_as_cached and not read and chosen == old.chosen:
             return old, Changes()
-        if files == len(old.paths):
+        if files == len(old.paths) and not scan.moved:
             # Mostly they are all there or none is: of a renamed directory's 11,694 one is looked for, and not 10 ms long all of them.
             rows = [row for row in takewhile(_is_row, map(old.row_of, read)) if row is not None]
             if len(rows) == len(read):
                 found = {row: (item.entry, item.found) for row, item in zip(rows, intake.read, strict=True)}
                 return old.with_rows(found, chosen=chosen), Changes(rows)
-        return self._rearranged(intake, chosen) if scan.kept else self._made(intake, chosen)
+        return self._rearranged(intake, chosen) if scan.kept or scan.moved else self._made(intake, chosen)
 
     def _made(self, intake: Intake, chosen: Chosen) -> tuple[StatCache, Changes]:
         """Put the tree together of what was read: nothing stayed."""
@@ -353,15 +355,18 @@ class Look:
 
         No entry of what stayed is made for it: one more file among 30,000 takes 24 ms with the comparison that follows, and not 43.
         """
-        old = self.cache
+        old, moved = self.cache, self.scan.moved
         row_of: dict[str, int] = {old.paths[row]: row for row in self.scan.kept}
+        row_of.update(moved.items())
         row_of.update(zip(intake.paths, count(len(old.paths))))
         paths = [path for path in self._paths if path in row_of]
         rows = [row_of[path] for path in paths]
         prints = Fingerprints.from_bytes(bytes(intake.prints))
         cache = old.rearranged(paths, rows, intake.entries, prints, chosen=chosen)
-        went = sorted(set(range(len(old.paths))).difference(rows))
-        return cache, Changes((), went, dict(zip(intake.paths, intake.entries, strict=True)))
+        went = sorted(set(range(len(old.paths))).difference(rows).union(moved.values()))
+        came = old.entries(moved)
+        came.update(zip(intake.paths, intake.entries, strict=True))
+        return cache, Changes((), went, came)
 
 
 def _is_half_the_same(ahead: StatusesAhead, cache: StatCache) -> bool:

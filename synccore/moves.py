@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple, TypeVar, cast
@@ -224,8 +225,14 @@ def listing_by(moves: Iterable[Move], way: Way) -> Listing:
     moving: list[Move] = []
     for move, part in parts:
         start, count = len(move.old), len(moved)
-        for path in part:
-            place = move.new + path[start:]
+        places = [move.new + path[start:] for path in part]
+        if _move_as_they_were(part, places, way, landed):
+            # As nearly all do where a directory was renamed: one by one 11,694 take 20 ms, and so 4.
+            moved.update(part)
+            landed.update(places)
+            moving.append(move)
+            continue
+        for path, place in zip(part, places, strict=True):
             wanted = changed.get(place)
             is_taken = place in landed or (place in gone and place not in leaving)
             if wanted is None and not is_taken and way.has_kept(place):
@@ -244,13 +251,26 @@ def listing_by(moves: Iterable[Move], way: Way) -> Listing:
     return Listing(*_beside(way, leaving, landing), tuple(ordered))
 
 
+def _move_as_they_were(part: Sequence[str], places: Sequence[str], way: Way, landed: AbstractSet[str]) -> bool:
+    """Tell quickly that of each of *part* the same came at the free one of *places*, and nothing stayed; where not, that is no answer."""
+    gone, changed = list(map(way.gone.get, part)), list(map(way.changed.get, places))
+    known = [it and (it.kind, it.digest) for it in gone]
+    return (
+        bool(part)
+        and None not in known
+        and known == [it and (it.kind, it.digest) for it in changed]
+        and way.gone.keys().isdisjoint(places)
+        and landed.isdisjoint(places)
+    )
+
+
 def _beside(way: Way, leaving: Collection[str], landing: _Landing) -> Difference:
     """Return what is to be listed of *way* beside moves, below whose directories *leaving* are, and which lead to *landing*."""
     removed = {path: known for path, known in way.difference.removed.items() if path not in landing.moved}
     removed.update((TreePath(path), way.old(path)) for path in landing.left)
     changed = {path: entry for path, entry in way.difference.changed.items() if path not in landing.landed}
     changed.update((TreePath(place), entry) for place, entry in landing.edited.items())
-    for path in leaving:
+    for path in [path for path in leaving if path in way.changed or path not in way.gone]:
         entry = way.new(path) if path not in landing.landed else None
         if entry is not None:
             changed[TreePath(path)] = entry

@@ -14,17 +14,35 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from synccore.treepath import directories_above
-from synccore.worktree.scan import NOTHING, statuses
+from synccore.worktree.scan import NOTHING, kinds_by_modes, statuses
 from synccore.worktree.statcache import Fingerprints, StatCache
 
 # To look at so few takes no time that is worth a thought.
 _FEW = 64
 
+_NOTHING_ROW = Fingerprints([NOTHING]).to_bytes()
 
-def foreseen(root: Path, cache: StatCache, now: Fingerprints) -> dict[str, bytes]:
-    """Return the rows of what probably is new below *root*, files and directories.
+
+class Foreseen(NamedTuple):
+    """What probably is new below a root.
+
+    Attributes:
+        rows: the rows of directories, and of the other files.
+        moved: those of the files whose status is what it was below the directory's other name, and the rows that they had there.
+    """
+
+    rows: dict[str, bytes]
+    moved: dict[str, int]
+
+
+NOTHING_FORESEEN = Foreseen({}, {})
+
+
+def foreseen(root: Path, cache: StatCache, now: Fingerprints) -> Foreseen:
+    """Look at what probably is new below *root*.
 
     Args:
         root: the tree.
@@ -33,18 +51,35 @@ def foreseen(root: Path, cache: StatCache, now: Fingerprints) -> dict[str, bytes
     """
     sizes = now.column(1)
     if sizes.count(NOTHING.size_bytes) < _FEW:
-        return {}
+        return NOTHING_FORESEEN
     missing = [path for path, size in zip(cache.paths, sizes, strict=True) if size == NOTHING.size_bytes]
     directories = cache.chosen.directories[1:] or sorted(directories_above(cache.paths))
     above = sorted(directories_above(missing))
     gone = {name for name, found in zip(above, statuses(root, above), strict=True) if found == NOTHING}
     rows: dict[str, bytes] = {}
+    moved: dict[str, int] = {}
     for old, new in _renamed(root, gone, set(directories)):
-        names = [new + name[len(old) :] for some in (cache.paths, directories) for name in _from(old, some)]
-        found = statuses(root, names)
-        there = zip(names, found.rows(), found.column(1), strict=True)
-        rows.update((name, row) for name, row, size in there if size != NOTHING.size_bytes)
-    return rows
+        files, above = ([new + name[len(old) :] for name in _from(old, some)] for some in (cache.paths, directories))
+        found = statuses(root, files + above)
+        start = bisect_left(cache.paths, f"{old}/")
+        unlike = _unlike(cache, start, Fingerprints.from_bytes(found.part(0, len(files))))
+        moved.update((name, start + number) for number, name in enumerate(files) if number not in unlike)
+        rest = [*sorted(unlike), *range(len(files), len(found))]
+        names, there = files + above, found.rows()
+        rows.update((names[number], there[number]) for number in rest if there[number] != _NOTHING_ROW)
+    return Foreseen(rows, moved)
+
+
+def _unlike(cache: StatCache, start: int, found: Fingerprints) -> set[int]:
+    """Return the numbers of those *found* that are not what *cache* has, in the same order, from *start* on."""
+    if cache.chosen.executable is not None:
+        return set(range(len(found)))  # only git says what is of the same kind
+    end = start + len(found)
+    unlike = set(Fingerprints.from_bytes(cache.fingerprints.part(start, end)).differing(found))
+    kinds, known = kinds_by_modes(found), cache.columns.kinds[start:end]
+    if kinds != known:
+        unlike.update(number for number, pair in enumerate(zip(kinds, known, strict=True)) if pair[0] != pair[1])
+    return unlike
 
 
 def _renamed(root: Path, gone: AbstractSet[str], known: AbstractSet[str]) -> Iterator[tuple[str, str]]:

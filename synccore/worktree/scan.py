@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from synccore.worktree.ahead import StatusesAhead
 
 _NOTHING_FORESEEN: Mapping[str, bytes] = {}
+_NOTHING_MOVED: Mapping[str, int] = {}
 
 ATTEMPTS = 4
 
@@ -80,12 +81,14 @@ class Scan(NamedTuple):
     Attributes:
         cache: what was there at the last look.
         kept: the rows of *cache* whose status says that they are as they were, ascending.
+        moved: paths of a directory that was renamed whose statuses are those of other rows of *cache*, and those rows.
         unread: what has to be read, in path order.
         problems: paths that cannot take part.
     """
 
     cache: StatCache
     kept: Sequence[int]
+    moved: Mapping[TreePath, int]
     unread: tuple[Unread, ...]
     problems: tuple[Problem, ...]
 
@@ -98,7 +101,9 @@ class Scan(NamedTuple):
     def known(self) -> Mapping[TreePath, tuple[Fingerprint, Entry]]:
         """The entries that are as they were, with their fingerprints."""
         prints, items = self.cache.fingerprints, list(self.cache.tree.items())
-        return {items[row][0]: (prints[row], items[row][1]) for row in self.kept}
+        known = {items[row][0]: (prints[row], items[row][1]) for row in self.kept}
+        known.update((path, (prints[row], items[row][1])) for path, row in self.moved.items())
+        return known
 
 
 class UnstableFileError(Exception):
@@ -170,6 +175,7 @@ def scan(
     now: Fingerprints | None = None,
     *,
     foreseen: Mapping[str, bytes] = _NOTHING_FORESEEN,
+    moved: Mapping[str, int] = _NOTHING_MOVED,
 ) -> Scan:
     """Look at the status of each of *paths* below *root*, and at nothing else.
 
@@ -183,15 +189,22 @@ def scan(
         cache: what was there at the last scan.
         now: the `statuses` of *cache*'s paths, if they have been looked at already.
         foreseen: the rows of other paths that have been.
+        moved: paths that stand in no row of *cache* and where something with the status and of the kind in another row was found; used
+            where the disk says what is executable.
     """
     if not cache.paths:
         kinds = repeat(None) if executable is None else [_kind_unseen(path, executable) for path in paths]
         # 30,000 take 4 ms; with the call of Python that checks how many fields there are they take 10.
         unread = map(_UNREAD, zip(paths, kinds, repeat(None), strict=False))
-        return Scan(cache=cache, kept=(), unread=tuple(unread), problems=())
-    kept, rest = _sorted_out(paths, executable, cache, statuses(root, cache.paths) if now is None else now)
+        return Scan(cache=cache, kept=(), moved={}, unread=tuple(unread), problems=())
+    now = statuses(root, cache.paths) if now is None else now
+    kept, rest = _sorted_out(paths, executable, cache, now)
+    recognised: dict[TreePath, int] = {}
+    if moved and executable is None:
+        recognised = {path: moved[path] for path in rest if path in moved}
+        rest = [path for path in rest if path not in recognised]
     seen, problems = _looked_at(root, rest, executable, foreseen)
-    return Scan(cache=cache, kept=kept, unread=tuple(seen), problems=tuple(problems))
+    return Scan(cache=cache, kept=kept, moved=recognised, unread=tuple(seen), problems=tuple(problems))
 
 
 def _looked_at(
@@ -251,10 +264,8 @@ def _without(some: set[int], count: int) -> Sequence[int]:
 
 def _of_another_kind(cache: StatCache, now: Fingerprints, executable: frozenset[TreePath] | None) -> Iterator[int]:
     """Yield the rows that are another kind of thing than they were, by their modes or by *executable*."""
-    modes = now.column(0)
     if executable is None:
-        kinds = {mode: _kind_by_mode(mode) for mode in set(modes)}
-        known = bytes([_NO_KIND if kind is None else kind for kind in map(kinds.__getitem__, modes)])
+        known = kinds_by_modes(now)
     else:
         executables: frozenset[str] = executable
         known = bytes(
@@ -264,12 +275,19 @@ def _of_another_kind(cache: StatCache, now: Fingerprints, executable: frozenset[
                 else FileKind.EXECUTABLE
                 if path in executables
                 else FileKind.FILE
-                for path, mode in zip(cache.paths, modes, strict=True)
+                for path, mode in zip(cache.paths, now.column(0), strict=True)
             ]
         )
     before = cache.columns.kinds
     if known != before:
         yield from (row for row, pair in enumerate(zip(known, before, strict=True)) if pair[0] != pair[1])
+
+
+def kinds_by_modes(found: Fingerprints) -> bytes:
+    """Return, for each of what was *found*, its kind as a byte, or one that is no kind's."""
+    modes = found.column(0)
+    kinds = {mode: _kind_by_mode(mode) for mode in set(modes)}
+    return bytes([_NO_KIND if kind is None else kind for kind in map(kinds.__getitem__, modes)])
 
 
 def look_at(base: str, path: TreePath, executable: frozenset[TreePath] | None) -> Unread | Problem | None:
