@@ -23,7 +23,7 @@ def collisions(paths: Iterable[TreePath], directories: Collection[str] | None = 
     if directories is None:
         directories = directories_above(listed)
     files = set(_folded("\0".join(listed)).split("\0"))
-    folders = {_folded(directory) for directory in directories}
+    folders = set(_folded("\0".join(directories)).split("\0")) if directories else set()
     if len(files) == len(listed) and len(folders) == len(directories) and files.isdisjoint(folders):
         return ()
     first: dict[tuple[str, str], str] = {}

@@ -23,6 +23,7 @@ _WHAT = "stat cache"
 _SIZE_BYTES = 8
 _ALL_KINDS = bytes(FileKind)
 
+_KINDS = {int(kind): kind for kind in FileKind}
 _KNOWN: Callable[[tuple[FileKind, Digest]], Known] = partial(tuple.__new__, Known)
 
 _Chunks = tuple[int, bytes, tuple[int, ...]]
@@ -87,9 +88,12 @@ class Columns(NamedTuple):
         )
 
     def known(self, rows: Sequence[int]) -> list[Known]:
-        """Return what the entries in *rows* look like on a disk; 0.3 µs each."""
-        found = [(FileKind(self.kinds[row]), Digest(self._digest(row))) for row in rows]
-        return list(map(_KNOWN, found))
+        """Return what the entries in *rows* look like on a disk; 0.2 µs each."""
+        kinds, digests = (
+            map(_KINDS.__getitem__, map(self.kinds.__getitem__, rows)),
+            map(Digest, map(self._digest, rows)),
+        )
+        return list(map(_KNOWN, zip(kinds, digests, strict=True)))
 
     def entry(self, row: int) -> Entry:
         """Return the entry of *row*.

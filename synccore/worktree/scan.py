@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from itertools import repeat
+from itertools import compress, repeat
+from operator import ne
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -248,13 +249,12 @@ def _sorted_out(
     if paths == tuple(cache.paths):
         cache.recognise(paths)
         return _without(differing, len(paths)), [paths[row] for row in sorted(differing)]
-    row_of = {path: row for row, path in enumerate(cache.paths) if row not in differing}
-    found = [row_of.get(path, -1) for path in paths]
-    kept = [row for row in found if row >= 0]
+    found = list(map(dict(zip(cache.paths, range(len(cache.paths)), strict=True)).get, paths))
+    kept = [row for row in found if row is not None and row not in differing]
     # What was not there just now is not looked for again: git lists what was renamed under its old name as well.
     sizes = now.column(1)
-    gone = {cache.paths[row] for row in differing if sizes[row] == NOTHING.size_bytes}
-    return kept, [path for path, row in zip(paths, found, strict=True) if row < 0 and path not in gone]
+    there = {row for row in differing if sizes[row] != NOTHING.size_bytes}
+    return kept, [path for path, row in zip(paths, found, strict=True) if row is None or row in there]
 
 
 def _without(some: set[int], count: int) -> Sequence[int]:
@@ -280,7 +280,7 @@ def _of_another_kind(cache: StatCache, now: Fingerprints, executable: frozenset[
         )
     before = cache.columns.kinds
     if known != before:
-        yield from (row for row, pair in enumerate(zip(known, before, strict=True)) if pair[0] != pair[1])
+        yield from compress(range(len(known)), map(ne, known, before))
 
 
 def kinds_by_modes(found: Fingerprints) -> bytes:
