@@ -37,7 +37,23 @@ class Differing(NamedTuple):
     Attributes:
         commit: HEAD's commit then; ``None`` before the first one.
         paths: relative to the working tree, in order.
+        tracked: a digest of all that git tracks, with the contents that it has of that; empty if some of it was not looked at.
     """
 
     commit: str | None
     paths: tuple[str, ...]
+    tracked: bytes = b""
+
+
+class Doubtful(NamedTuple):
+    """What alone, of all that git tracks, may differ from a commit.
+
+    Attributes:
+        commit: HEAD's commit; ``None`` before the first one.
+        paths: what git has to look at, relative to the working tree.
+        gone: what is not there any more, and need not be looked for.
+    """
+
+    commit: str | None
+    paths: tuple[str, ...]
+    gone: frozenset[str]

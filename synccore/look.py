@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from synccore.digest import Digest
 from synccore.errors import ErrorKind, InvalidInputError, WorktreeError
-from synccore.gitfacts import MAX_DIFFERING, Differing
+from synccore.gitfacts import MAX_DIFFERING, Differing, Doubtful
 from synccore.intake import FILES_FOR_PROCESSES, Intake, ReadFile
 from synccore.keys import repo_name
 from synccore.manifest import FileKind, chunks_of
@@ -148,7 +148,7 @@ class Look:
             source.root, selection.paths, selection.executable, self.cache, now, foreseen=rows, moved=moved
         )
         self.problems = selection.problems + self.scan.problems
-        self._paths = selection.paths
+        self._paths, self._now = selection.paths, now
         self.is_complete = True
 
     def _list(self, holding: bytes) -> Selecting | KnownList:
@@ -201,20 +201,27 @@ class Look:
             self.asking = asked.enter_context(AskingFacts(self.source.root, beside=self._selecting, among=among))
         return self.asking
 
-    def _may_differ(self) -> Differing | None:
+    def _may_differ(self) -> Doubtful | None:
         """Name all that git tracks and that may differ from the commit from which the last look's did; ``None`` if that may be anything.
 
-        Git's answer about the last look holds for what has changed neither here nor in git's own list since.
+        Git's answer about the last look holds for what has changed neither here nor among what git tracks since.
         """
-        known, cache = self.cache.differing, self.cache
+        known, cache, listing = self.cache.differing, self.cache, self._selecting.git_listing
+        if known is None or listing is None or not known.tracked or listing.tracked() != known.tracked:
+            return None
+        kept, sizes = set(self.scan.kept), self._now.column(1)
+        changed = [row for row in range(len(cache.paths)) if row not in kept]
+        gone = frozenset([cache.paths[row] for row in changed if sizes[row] == NOTHING.size_bytes])
+        # What git tracks it lists even if it is gone, and says that it differs.
+        gone = gone.intersection(self._paths) if gone else gone
+        doubtful = {cache.paths[row] for row in changed}.union(known.paths) - gone
+        return Doubtful(known.commit, tuple(sorted(doubtful)), gone) if len(doubtful) <= MAX_DIFFERING else None
+
+    def _tracked(self) -> bytes:
+        """Return a digest of what git tracks if all of that is in the list; otherwise nothing."""
         listing = self._selecting.git_listing
-        if known is None or listing is None or self._chosen is not cache.chosen or listing.count() != len(cache.paths):
-            return None
-        if len(cache.paths) - len(self.scan.kept) > MAX_DIFFERING:
-            return None
-        kept = set(self.scan.kept)
-        may_differ = {path for row, path in enumerate(cache.paths) if row not in kept}.union(known.paths)
-        return Differing(known.commit, tuple(sorted(may_differ))) if 0 < len(may_differ) <= MAX_DIFFERING else None
+        is_all = listing is not None and self._chosen.key and listing.count() == self._selected
+        return listing.tracked() if listing is not None and is_all else b""
 
     def _ask_early(self, asked: ExitStack | None, now: Fingerprints, before: Fingerprints) -> None:
         """Ask git about a tree of which a part is *now* other than *before*, unless there is much to read."""
@@ -222,8 +229,8 @@ class Look:
         self._gone += gone
         self._touched += sum(map(ne, now.column(2), before.column(2))) - gone
         # Where it may be enough to ask about few paths, it is not known yet which.
-        are_many = self.cache.differing is None or self._gone > MAX_DIFFERING
-        if asked is not None and are_many and not self.has_much_to_read:
+        known = self.cache.differing
+        if asked is not None and (known is None or not known.tracked) and not self.has_much_to_read:
             self.ask(asked)
 
     @property
@@ -286,7 +293,7 @@ class Look:
             if differing is None and (cache.snapshot, cache.chosen) == (self.cache.snapshot, self.cache.chosen):
                 differing = self.cache.differing
             if differing is not None:
-                cache.differing = differing
+                cache.differing = differing._replace(tracked=self._tracked())
             self._keeping = threading.Thread(target=self._keep, args=(cache, until_ns), name="keep")
             self._keeping.start()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synccore.gitfacts import Differing, GitFacts
+from synccore.gitfacts import Differing, Doubtful, GitFacts
 from synccore.worktree import git
 from synccore.worktree.listing import NoGitProgramError, NotARepositoryError
 from synccore.worktree.selection import Lister, Selecting, absolute, refuse_without_git, work_tree_around
@@ -43,7 +43,7 @@ class AskingFacts:
         *,
         lister: Lister = Lister.AUTO,
         beside: Selecting | KnownList | None = None,
-        among: Differing | None = None,
+        among: Doubtful | None = None,
     ) -> None:
         self._root = absolute(root)
         self._lister = lister

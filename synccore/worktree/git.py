@@ -18,7 +18,7 @@ from typing import IO, NoReturn, Protocol
 import xxhash
 
 from synccore.errors import ErrorKind, WorktreeError
-from synccore.gitfacts import MAX_DIFFERING, MAX_DIRTY_PATHS, Differing, GitFacts
+from synccore.gitfacts import MAX_DIFFERING, MAX_DIRTY_PATHS, Differing, Doubtful, GitFacts
 from synccore.problem import Problem
 from synccore.worktree.folder import is_real_directory, looks_like_a_work_tree
 from synccore.worktree.listing import (
@@ -222,7 +222,7 @@ class GitListing:
     Cost, measured on two cores with git 2.39 (milliseconds, 5,000 / 30,000 files, unchanged):
 
     * ``ls-files --cached --others``          6.8 / 37
-    * the same with ``-t -s`` (used here)     7.4 / 38
+    * the same with ``-v -s`` (used here)     7.4 / 38
     * ``ls-files -s`` and ``--others`` apart  8.1 / 34, side by side; but a file that is added to git's list between the two
       would be in neither answer, and so vanish from a snapshot
     * ``status --porcelain=v2``              11.5 / 62, and it does not name unchanged files
@@ -239,7 +239,7 @@ class GitListing:
         self._root = root
         self._told_apart: tuple[list[str], bytes] | None = None
         self._list = Question(
-            root, "ls-files", "-z", "-t", "-s", "--cached", "--others", "--exclude-standard", nested=nested
+            root, "ls-files", "-z", "-v", "-s", "--cached", "--others", "--exclude-standard", nested=nested
         )
         self._trusts_disk = (
             None if _WINDOWS else Question(root, "config", "--type=bool", "--get", "core.fileMode", nested=nested)
@@ -306,6 +306,12 @@ class GitListing:
         others, _ = self._parts()
         return {path.rstrip("/") for path in others}
 
+    def tracked(self) -> bytes:
+        """Wait for git, and return a digest of all that it tracks with its contents; empty if it may not say of some of it that it differs."""
+        _, tracked = self._parts()
+        plain = tracked.count(b"\0H ") + tracked.startswith(b"H ")
+        return xxhash.xxh3_128_digest(tracked) if plain == tracked.count(b"\0") else b""
+
     def _parts(self) -> tuple[list[str], bytes]:
         """Wait for git, and return what it does not track, and its lines of what it does."""
         if self._told_apart is None:
@@ -334,7 +340,7 @@ class GitListing:
 
 
 def _read_list(others: list[str], lines: str, root: Path, *, trusts_disk: bool) -> Listing:
-    """Read the answer of ``ls-files -t -s --cached --others``, told apart.
+    """Read the answer of ``ls-files -v -s --cached --others``, told apart.
 
     A tracked path stands as ``H 100644 <object> 0<tab>path``, with an object id of one length throughout; *others* have a final slash if
     they are repositories of their own.
@@ -420,7 +426,7 @@ class AskingFacts:
     Args:
         root: a directory in a work tree.
         beside: a list of *root* in the making, which is asked what git does not track.
-        among: if nothing else that git tracks can differ from the commit that this names, then what can.
+        among: what alone can differ, if that is known.
 
     Attributes:
         differing: what git tracks and found to differ; known once it is finished, ``None`` if it cannot be told in a few words.
@@ -429,12 +435,13 @@ class AskingFacts:
         NotARepositoryError, NoGitProgramError, WorktreeError: as for a list.
     """
 
-    def __init__(self, root: Path, beside: Listed | None = None, among: Differing | None = None) -> None:
+    def __init__(self, root: Path, beside: Listed | None = None, among: Doubtful | None = None) -> None:
         _refuse_if_ignored(root)
         self._root = root
         self._beside = beside
         self._among = among
-        self._status = self._ask(among.paths if among is not None else ())
+        # No file that git tracks can have that name.
+        self._status = self._ask(() if among is None else among.paths or (".git",))
         self._prefix = None if is_surely_the_top(root) else Question(root, "rev-parse", "--show-prefix")
         self._origin = Question(root, "config", "--get", "remote.origin.url")
         self._others = [self._origin] if self._prefix is None else [self._origin, self._prefix]
@@ -461,6 +468,8 @@ class AskingFacts:
             self._status = self._ask(())
             headers, dirty = _read_status(self._status.answer()[0], below)
             commit = headers.get("branch.oid", "(initial)")
+        elif self._among is not None:
+            dirty |= self._among.gone
         branch = headers.get("branch.head", "(detached)")
         at = None if commit == "(initial)" else commit
         if self._beside is not None and len(dirty) <= MAX_DIFFERING and _is_utf8(dirty):

@@ -95,6 +95,10 @@ class KnownList:
         executable = cast("frozenset[TreePath] | None", self.chosen.executable)
         return Selection(cast("Sequence[TreePath]", paths), executable, (), is_git=True)
 
+    def tracked(self) -> bytes:
+        """Return a digest of what git tracks, if that was kept."""
+        return self._cache.differing.tracked if self._cache.differing is not None else b""
+
     def count(self) -> int:
         """Return how many paths git lists, those of a conflict several times."""
         return self._grounds.listed

@@ -35,7 +35,7 @@ from synccore.worktree.columns import Columns, picked, runs_of
 from synccore.worktree.grounds import Grounds
 from synccore.worktree.status_rows import MARK_BYTES, NAMES_AT, ROW_BYTES, facts, packed, sizes_of, split, split_rows
 
-_MAGIC = b"\x89EPLS\x06\x00\x00"
+_MAGIC = b"\x89EPLS\x07\x00\x00"
 _SIZES = struct.Struct("<QQQQ")
 _FIELDS = 10
 _WHAT = "stat cache"
@@ -358,7 +358,11 @@ def store_stat_cache(path: Path, root: Path, cache: StatCache, *, read_from_ns: 
     names = None if executable is None else sorted(executable)
     grounds, names_of_grounds = (None, ()) if cache.grounds is None else (cache.grounds[1:], cache.grounds.names)
     joined = ["\0".join(part).encode() for part in (cache.paths, directories, names_of_grounds)]
-    facts_of_git = None if cache.differing is None else (cache.differing.commit, list(cache.differing.paths))
+    facts_of_git = (
+        None
+        if cache.differing is None
+        else (*cache.differing[:1], list(cache.differing.paths), cache.differing.tracked)
+    )
     rest = wire.pack((os.fsencode(root), cache.snapshot, key, names, facts_of_git, grounds, *cache.columns))
     body = b"".join((_SIZES.pack(*map(len, joined), len(rows)), *joined, rows, rest))
     write_atomically(path, _MAGIC + xxhash.xxh3_64_digest(body) + body)
@@ -437,6 +441,6 @@ def _parse_grounds(value: wire.Packed, names: list[str]) -> Grounds | None:
 def _parse_differing(value: wire.Packed) -> Differing | None:
     if value is None:
         return None
-    commit, paths = wire.row(value, 2, _WHAT)
+    commit, paths, tracked = wire.row(value, 3, _WHAT)
     named = tuple(wire.text(path, _WHAT) for path in wire.rows(paths, _WHAT))
-    return Differing(None if commit is None else wire.text(commit, _WHAT), named)
+    return Differing(None if commit is None else wire.text(commit, _WHAT), named, wire.binary(tracked, _WHAT))

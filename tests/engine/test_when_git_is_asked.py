@@ -1,8 +1,10 @@
-"""When git is asked what differs from the commit: at once, when all was looked at, or when much has been read."""
+"""What git is asked to look at, and when: when all was looked at, or when much has been read."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 from synccore.intake import Intake, take_in
 from synccore.look import Look, Source
 from synccore.reading import Claims
+from synccore.worktree.asking_facts import git_facts
+from synccore.worktree.git import Question
 
 LATER_NS = 2 * 10**18  # by this clock all times are long past, and believed
 FILES = 200
@@ -40,18 +44,95 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize(("gone", "is_asked"), [(0, False), (10, False), (100, True)])
-def test_where_many_files_are_gone_it_is_asked_while_the_rest_is_looked_at(
-    root: Path,
-    gone: int,
-    is_asked: bool,  # noqa: FBT001
-) -> None:
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Return, for each time that git was asked what differs, where it was to look."""
+    asked: list[tuple[str, ...]] = []
+
+    class Noted(Question):
+        def __init__(self, root: Path, *arguments: str, nested: bool = False, given: str | None = None) -> None:
+            if "status" in arguments:
+                asked.append(arguments[arguments.index("--") + 1 :])
+            super().__init__(root, *arguments, nested=nested, given=given)
+
+    monkeypatch.setattr("synccore.worktree.git.Question", Noted)
+    return asked
+
+
+@pytest.mark.parametrize("gone", [1, 100])
+def test_git_need_not_look_for_what_is_gone(root: Path, places: list[tuple[str, ...]], gone: int) -> None:
     for number in range(gone):
         (root / f"d/{number}.py").unlink()
+    (root / "d/150.py").write_text("edited")
     with ExitStack() as asked:
         found = look(root, asked)
-        assert (found.asking is not None) == is_asked
+        assert found.asking is None
         assert not found.has_much_to_read
+        facts = found.ask(asked).finish()
+    assert places == [("d/150.py",)]
+    assert facts == git_facts(root)
+    assert facts is not None
+    assert facts.dirty_count == gone + 1
+
+
+def test_nor_for_what_has_another_name(root: Path, places: list[tuple[str, ...]]) -> None:
+    (root / "d").rename(root / "e")
+    with ExitStack() as asked:
+        facts = look(root, asked).ask(asked).finish()
+    assert places == [(".git",)]
+    assert facts == git_facts(root)
+
+
+def git(root: Path, *words: str) -> None:
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=root, check=True)
+
+
+def test_what_lies_below_something_else_by_now_is_looked_for(root: Path, places: list[tuple[str, ...]]) -> None:
+    shutil.rmtree(root / "d")
+    (root / "d").write_text("a file")
+    with ExitStack() as asked:
+        facts = look(root, asked).ask(asked).finish()
+    assert places == [(".",)]
+    assert facts == git_facts(root)
+
+
+def add(root: Path) -> None:
+    (root / "new.py").write_text("1")
+    git(root, "add", "new.py")
+
+
+def forget(root: Path) -> None:
+    git(root, "rm", "-q", "--cached", "d/7.py")
+
+
+def assume(root: Path) -> None:
+    git(root, "update-index", "--assume-unchanged", "d/8.py")
+    (root / "d/8.py").unlink()
+
+
+def skip(root: Path) -> None:
+    git(root, "update-index", "--skip-worktree", "d/8.py")
+    (root / "d/8.py").unlink()
+
+
+@pytest.mark.parametrize("change", [add, forget, assume, skip])
+def test_where_git_tracks_something_else_it_is_asked_about_all(
+    root: Path, places: list[tuple[str, ...]], change: Callable[[Path], None]
+) -> None:
+    change(root)
+    with ExitStack() as asked:
+        facts = look(root, asked).ask(asked).finish()
+    assert places == [(".",)]
+    assert facts == git_facts(root)
+
+
+def test_after_another_commit_it_is_asked_about_all(root: Path, places: list[tuple[str, ...]]) -> None:
+    (root / "d/9.py").unlink()
+    git(root, "commit", "-qm", "none", "--allow-empty")
+    with ExitStack() as asked:
+        facts = look(root, asked).ask(asked).finish()
+    assert places == [(".git",), (".",)]
+    assert facts == git_facts(root)
 
 
 @pytest.mark.parametrize(("edited", "is_much"), [(10, False), (100, True)])
