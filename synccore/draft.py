@@ -179,7 +179,7 @@ def next_head(before: Head | None, repos: dict[str, RepoHead], record: Record) -
 def _changes(repos: list[RepoDraft], outlet: Outlet) -> tuple[dict[str, Change], dict[str, StoredManifest]]:
     """Word the changes as small as they can be: with contents inline, or else listed, or else as manifests."""
     listed = [item for item in repos if not item.is_whole and item.listing.size <= _MAX_LISTED]
-    if len(listed) == len(repos) and outlet.held_bytes <= INLINE_BYTES:
+    if len(listed) == len(repos) and outlet.held_bytes <= INLINE_BYTES and not outlet.sent:
         packed = outlet.places()
         changes = {item.repo: item.listed(item.places(item.listing.changed, packed)) for item in repos}
         if _size(changes) <= INLINE_BYTES and all(map(_is_readable, changes.values())):

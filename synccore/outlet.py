@@ -37,6 +37,9 @@ _T = TypeVar("_T")
 # Four bundles of 16 MiB under way keep a connection to a distant bucket busy, within the budget of memory.
 _FLYING = 4
 
+# What so much is packed from is mostly more files than a head lists.
+_MANY_FILES_BYTES = 256 * 2**10
+
 
 class Outlet:
     """Takes blocks, and says where their chunks are.
@@ -84,8 +87,8 @@ class Outlet:
         for block in blocks:
             self._held.append(block)
             self._held_bytes += len(block.frame)
-            if self._held_bytes > INLINE_BYTES and not self._is_expected:
-                # More than the head can take: a bundle, and mostly a manifest beside it.
+            if self._held_bytes > _MANY_FILES_BYTES and not self._is_expected:
+                # A bundle, and mostly a manifest beside it: a connection for each.
                 self._is_expected = True
                 self._objects.expect(2)
             if self._held_bytes >= BUNDLE_TARGET_BYTES:
@@ -100,6 +103,11 @@ class Outlet:
         """Send what is held; from now on nothing taken so far is inline."""
         if self._held:
             self._send()
+
+    def end_contents(self) -> None:
+        """Say that no contents are to come: what the head cannot take is sent at once, while it is found out what the head has to say of it."""
+        if self._held_bytes > INLINE_BYTES:
+            self.flush()
 
     def store_manifest(self, manifest: Manifest) -> StoredManifest:
         """Send a manifest, beside the bundles."""

@@ -317,6 +317,8 @@ def _read(
             outlet.add([block])
             progress(Progress(phase="read", done=done + len(intake.paths), total=total, unit="files"))
         done += len(intake.paths)
+        if look is looks[-1]:
+            outlet.end_contents()
         view = look.finish(intake, asked)
         if question is None and look.is_git and view.snapshot != base.snapshot:
             question = look.ask(asked)
