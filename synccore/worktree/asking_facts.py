@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synccore.gitfacts import Differing, Doubtful, GitFacts
-from synccore.worktree import git
+from synccore.worktree.git_status import GitStatus
 from synccore.worktree.listing import NoGitProgramError, NotARepositoryError
 from synccore.worktree.selection import Lister, Selecting, absolute, refuse_without_git, work_tree_around
 
@@ -34,7 +34,7 @@ class AskingFacts:
 
     Use it as a context manager: leaving it ends what still runs. Arguments and errors as for `git_facts`; *beside* is a list in the
     making, which says what git does not track: to find that out takes git half of its time, and need not be done twice; *among* as for
-    `synccore.worktree.git.AskingFacts`.
+    `synccore.worktree.git_status.GitStatus`.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class AskingFacts:
     ) -> None:
         self._root = absolute(root)
         self._lister = lister
-        self._asking: git.AskingFacts | None = None
+        self._asking: GitStatus | None = None
         self._is_known_by_git = work_tree_around(self._root) is not None
         if self._is_known_by_git and lister is not Lister.DULWICH:
             try:
-                self._asking = git.AskingFacts(self._root, beside.git_listing if beside is not None else None, among)
+                self._asking = GitStatus(self._root, beside.git_listing if beside is not None else None, among)
             except NotARepositoryError:
                 self._is_known_by_git = False
             except NoGitProgramError:

@@ -1,4 +1,4 @@
-"""Git as a program: which files it would take, and what it says of the commit below them.
+"""Git as a program: which files it would take.
 
 Invariant: git is only asked, never told: no call of this module writes to a repository or takes its locks, and the
 caller's ``GIT_*`` variables cannot turn a question to another repository.
@@ -10,15 +10,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from heapq import nsmallest
 from pathlib import Path
-from typing import IO, NoReturn, Protocol
+from typing import IO, NoReturn
 
 import xxhash
 
 from synccore.errors import ErrorKind, WorktreeError
-from synccore.gitfacts import MAX_DIFFERING, MAX_DIRTY_PATHS, Differing, Doubtful, GitFacts
 from synccore.problem import Problem
 from synccore.worktree.folder import is_real_directory, looks_like_a_work_tree
 from synccore.worktree.listing import (
@@ -30,7 +27,6 @@ from synccore.worktree.listing import (
     displayed,
     unreadable_directory,
 )
-from synccore.worktree.origin import without_credentials
 
 _WINDOWS = sys.platform == "win32"
 
@@ -48,14 +44,6 @@ _UNREADABLE = re.compile(r"^warning: could not open directory '(.*?)/?': (.*)$",
 _DECODING = ("utf-8", "surrogateescape")
 _GITLINK_MODE = "160000"
 _EXECUTABLE_MODE = "100755"
-
-
-class Listed(Protocol):
-    """What git has listed, or would list again."""
-
-    def untracked(self) -> set[str]:
-        """Return what git neither tracks nor ignores."""
-        ...
 
 
 class Question:
@@ -259,7 +247,7 @@ class GitListing:
         """
         out, errors = self._list.answer_as_bytes()
         if not out:
-            _refuse_if_ignored(self._root)
+            refuse_if_ignored(self._root)
         others, tracked = self._parts()
         listing = _read_list(others, _text(tracked), self._root, trusts_disk=self._disk_is_trusted())
         if self._ignored is not None:
@@ -365,7 +353,7 @@ def _unreadable_directories(errors: str) -> list[Problem]:
     return [unreadable_directory(path, reason) for path, reason in dict.fromkeys(_UNREADABLE.findall(errors))]
 
 
-def _refuse_if_ignored(root: Path) -> None:
+def refuse_if_ignored(root: Path) -> None:
     """Refuse a *root* with nothing tracked that the repository around it ignores: that has no say over what is in it."""
     if looks_like_a_work_tree(root):
         return
@@ -389,7 +377,7 @@ class GitRules:
         self._nested = nested
         Question(root, "rev-parse", "--is-inside-work-tree", nested=nested).answer()
         if not nested:
-            _refuse_if_ignored(root)
+            refuse_if_ignored(root)
 
     def close(self) -> None:
         """Do nothing: no process outlives its question."""
@@ -417,79 +405,6 @@ class GitRules:
         return None if text.startswith("!") else Ignoring(displayed(source), int(line), displayed(text))
 
 
-class AskingFacts:
-    """Git's answers about the repository of *root*, in the making: its commit, branch and origin, and what differs below *root*.
-
-    Git needs 134 ms of processors for 30,000 files, 65 where it need not look for what it does not track, and 8 where it is known which few
-    may differ.
-
-    Args:
-        root: a directory in a work tree.
-        beside: a list of *root* in the making, which is asked what git does not track.
-        among: what alone can differ, if that is known.
-
-    Attributes:
-        differing: what git tracks and found to differ; known once it is finished, ``None`` if it cannot be told in a few words.
-
-    Raises:
-        NotARepositoryError, NoGitProgramError, WorktreeError: as for a list.
-    """
-
-    def __init__(self, root: Path, beside: Listed | None = None, among: Doubtful | None = None) -> None:
-        _refuse_if_ignored(root)
-        self._root = root
-        self._beside = beside
-        self._among = among
-        # No file that git tracks can have that name.
-        self._status = self._ask(() if among is None else among.paths or (".git",))
-        self._prefix = None if is_surely_the_top(root) else Question(root, "rev-parse", "--show-prefix")
-        self._origin = Question(root, "config", "--get", "remote.origin.url")
-        self._others = [self._origin] if self._prefix is None else [self._origin, self._prefix]
-        self.differing: Differing | None = None
-
-    def _ask(self, paths: Sequence[str]) -> Question:
-        status = ("status", "--porcelain=v2", "--branch", "-z", "--no-renames", "--ignore-submodules=none")
-        untracked = "all" if self._beside is None else "no"
-        places = ("--literal-pathspecs", *paths) if paths else ()
-        return Question(
-            self._root, *places[:1], *status, f"--untracked-files={untracked}", "--", *(places[1:] or (".",))
-        )
-
-    def finish(self) -> GitFacts:
-        """Wait for git; errors as above."""
-        out, _ = self._status.answer()
-        below = "" if self._prefix is None else self._prefix.outcome()[1].removesuffix("\n")
-        url = self._origin.outcome()[1].removesuffix("\n")
-        headers, dirty = _read_status(out, below)
-        commit = headers.get("branch.oid", "(initial)")
-        if self._among is not None and commit != (self._among.commit or "(initial)"):
-            # There is another commit now, from which anything may differ.
-            self._others.append(self._status)
-            self._status = self._ask(())
-            headers, dirty = _read_status(self._status.answer()[0], below)
-            commit = headers.get("branch.oid", "(initial)")
-        elif self._among is not None:
-            dirty |= self._among.gone
-        branch = headers.get("branch.head", "(detached)")
-        at = None if commit == "(initial)" else commit
-        if self._beside is not None and len(dirty) <= MAX_DIFFERING and _is_utf8(dirty):
-            self.differing = Differing(at, tuple(sorted(dirty)))
-        if self._beside is not None:
-            dirty.update(self._beside.untracked())
-        return GitFacts(
-            commit=at,
-            branch=None if branch == "(detached)" else branch,
-            origin=without_credentials(url) if url else None,
-            dirty=tuple(map(displayed, nsmallest(MAX_DIRTY_PATHS, dirty))),
-            dirty_count=len(dirty),
-        )
-
-    def drop(self) -> None:
-        """End what still runs."""
-        for question in (self._status, *self._others):
-            question.drop()
-
-
 def is_surely_the_top(root: Path) -> bool:
     """Tell whether git would say that *root* is the top of its work tree, without a process, which takes 3 to 9 ms."""
     try:
@@ -497,32 +412,3 @@ def is_surely_the_top(root: Path) -> bool:
         return (root / ".git").is_dir() and b"worktree" not in (root / ".git/config").read_bytes().lower()
     except OSError:
         return False
-
-
-def _is_utf8(paths: Iterable[str]) -> bool:
-    try:
-        "".join(paths).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-# How many fields stand before the path, by a line's first letter: changed, unmerged, untracked.
-_FIELDS_BEFORE_PATH = {"1": 8, "u": 10, "?": 1}
-
-
-def _read_status(out: str, below: str) -> tuple[dict[str, str], set[str]]:
-    headers: dict[str, str] = {}
-    dirty: list[str] = []
-    start = 0
-    for line in out.split("\0")[:-1]:
-        if line.startswith("# "):
-            name, _, value = line[2:].partition(" ")
-            headers[name] = value
-        elif line[0] == "1":
-            # All fields before the path have one width each, throughout: an XY, a submodule, three modes and two object ids.
-            start = start or len(line) - len(line.split(" ", _FIELDS_BEFORE_PATH["1"])[-1])
-            dirty.append(line[start:])
-        else:
-            dirty.append(line.split(" ", _FIELDS_BEFORE_PATH[line[0]])[-1])
-    return headers, {path.removeprefix(below).rstrip("/") for path in dirty}

@@ -12,6 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import compress, repeat
@@ -267,16 +268,9 @@ def _of_another_kind(cache: StatCache, now: Fingerprints, executable: frozenset[
     if executable is None:
         known = kinds_by_modes(now)
     else:
-        executables: frozenset[str] = executable
+        there = zip(cache.paths, now.column(0), strict=True)
         known = bytes(
-            [
-                FileKind.SYMLINK
-                if stat.S_ISLNK(mode)
-                else FileKind.EXECUTABLE
-                if path in executables
-                else FileKind.FILE
-                for path, mode in zip(cache.paths, now.column(0), strict=True)
-            ]
+            [FileKind.SYMLINK if stat.S_ISLNK(mode) else _kind_unseen(path, executable) for path, mode in there]
         )
     before = cache.columns.kinds
     if known != before:
@@ -310,7 +304,7 @@ def look_at(base: str, path: TreePath, executable: frozenset[TreePath] | None) -
             return None
         return Problem(ProblemKind.SPECIAL_FILE, path, f"is {_special(found.mode)}, not a file or link")
     if kind is not FileKind.SYMLINK and executable is not None:
-        kind = FileKind.EXECUTABLE if path in executable else FileKind.FILE
+        kind = _kind_unseen(path, executable)
     return Unread(path, kind, found)
 
 
@@ -320,7 +314,7 @@ def _kind_by_mode(mode: int) -> FileKind | None:
     return FileKind.SYMLINK if stat.S_ISLNK(mode) else None
 
 
-def _kind_unseen(path: TreePath, executable: frozenset[TreePath]) -> FileKind:
+def _kind_unseen(path: str, executable: AbstractSet[str]) -> FileKind:
     return FileKind.EXECUTABLE if path in executable else FileKind.FILE
 
 

@@ -55,7 +55,7 @@ def places(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
                 asked.append(arguments[arguments.index("--") + 1 :])
             super().__init__(root, *arguments, nested=nested, given=given)
 
-    monkeypatch.setattr("synccore.worktree.git.Question", Noted)
+    monkeypatch.setattr("synccore.worktree.git_status.Question", Noted)
     return asked
 
 
