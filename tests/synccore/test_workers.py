@@ -59,24 +59,22 @@ def _gated() -> tuple[threading.Event, threading.Event, Callable[[], None]]:
 def test_an_error_waits_for_what_has_begun_and_gives_up_the_rest() -> None:
     begun, gate, work = _gated()
     done: list[str] = []
+    workers = Workers(1, "test")
+    first = workers.submit(work)
+    workers.submit(done.append, "second")
+    begun.wait()
+    left: list[bool] = []
 
     def leave() -> None:
-        with Workers(1, "test") as workers:
-            first, _ = workers.submit(work), workers.submit(done.append, "second")
-            begun.wait()
-            outcomes.append(first)
+        with pytest.raises(ValueError, match="early"), workers:
             raise ValueError("early")
+        left.append(first.is_there())
 
-    def run() -> None:
-        with pytest.raises(ValueError, match="early"):
-            leave()
-        left.append(outcomes[0].is_there())
-
-    outcomes: list[Outcome[None]] = []
-    left: list[bool] = []
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=leave)
     thread.start()
-    begun.wait()
+    # It gives up the rest before it waits.
+    until(lambda _: not workers._pending)  # noqa: SLF001 - nothing else tells of it
+    assert thread.is_alive()
     gate.set()
     join(thread)
     assert (left, done) == ([True], [])
