@@ -73,7 +73,7 @@ def test_an_error_waits_for_what_has_begun_and_gives_up_the_rest() -> None:
     thread = threading.Thread(target=leave)
     thread.start()
     # It gives up the rest before it waits.
-    until(lambda _: not workers._pending)  # noqa: SLF001 - nothing else tells of it
+    until(lambda _: not workers._pending)
     assert thread.is_alive()
     gate.set()
     join(thread)
