@@ -128,7 +128,7 @@ class Look:
         self.cache: StatCache = load_stat_cache(cache_path, source.root)
         with begun or self._list(holding) as selecting:
             # While git lists what there is, we look at what was there the last time, which mostly is the same.
-            self._selecting, self._touched, self._gone = selecting, 0, 0
+            self._selecting, self._touched = selecting, 0
             if not self.cache.paths and _has_many(source.root):
                 # What begins while git has a processor to itself need not share one later: 30 ms for 30,000 files.
                 at_many()
@@ -226,7 +226,6 @@ class Look:
     def _ask_early(self, asked: ExitStack | None, now: Fingerprints, before: Fingerprints) -> None:
         """Ask git about a tree of which a part is *now* other than *before*, unless there is much to read."""
         gone = now.column(0).count(NOTHING.mode)
-        self._gone += gone
         self._touched += sum(map(ne, now.column(2), before.column(2))) - gone
         # Where it may be enough to ask about few paths, it is not known yet which.
         known = self.cache.differing
@@ -290,10 +289,11 @@ class Look:
         if self._unkept is not None:
             cache, until_ns = self._unkept
             self._unkept = None
-            if differing is None and (cache.snapshot, cache.chosen) == (self.cache.snapshot, self.cache.chosen):
-                differing = self.cache.differing
             if differing is not None:
                 cache.differing = differing._replace(tracked=self._tracked())
+            elif (cache.snapshot, cache.chosen) == (self.cache.snapshot, self.cache.chosen):
+                # It holds for what git tracked when it was asked, which may be something else by now.
+                cache.differing = self.cache.differing
             self._keeping = threading.Thread(target=self._keep, args=(cache, until_ns), name="keep")
             self._keeping.start()
 
