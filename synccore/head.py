@@ -30,10 +30,9 @@ FOLD_ABOVE_RECORDS = 64
 KEEP_BYTES = 64 * 2**10
 KEEP_RECORDS = 32
 
-# What an upload brings beyond this goes into a bundle. All that is in the head is sent again with each upload until the next fold,
-# and a connection that begins sends 14 KB, then 29 KB, then 58 KB, each a round trip after the last. (20 ms, 20 edited files
-# of 60 KB packed: 20 ms more with a bundle, once each way; each later upload and download 38 ms less.)
-INLINE_BYTES = 44 * 2**10
+# What an upload brings beyond this goes into a bundle. Twenty edited files of source pack to about 60 KB, and an everyday edit is
+# one put (docs/decisions/0015: a bundle would cost them 20 ms each way, and save each later upload and download 38 ms).
+INLINE_BYTES = 64 * 2**10
 
 
 class RepoHead(NamedTuple):

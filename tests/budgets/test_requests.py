@@ -155,7 +155,7 @@ def test_a_first_upload_and_a_first_download_take_one_request_a_repository_and_o
 
 
 def test_many_small_repositories_arrive_in_few_requests(lab: Lab) -> None:
-    lab.laptop.lay(**{f"repo{number}": {"a": noise(2_000, number)} for number in range(20)})
+    lab.laptop.lay(**{f"repo{number}": {"a": noise(3_000, number)} for number in range(20)})
     calls = lab.counted(lab.laptop.push)
     assert calls == {"get": 1, "put": 1}
     calls = lab.counted(lab.machine.pull)

@@ -101,10 +101,10 @@ def test_an_upload_of_anything(history: list[Trees]) -> None:
 
 def test_an_upload_that_folds(world: World) -> None:
     for number in range(2):
-        world.upload({"alpha": nodes({"a": str(number), "n": noise(44_500, number)}), "beta": FIRST["beta"]})
-    before: Trees = {"alpha": nodes({"a": "1", "n": noise(44_500, 1)}), "beta": FIRST["beta"]}
-    world.laptop.lay(alpha=nodes({"a": "2", "n": noise(44_500, 2)}))
-    wanted: Trees = {"alpha": nodes({"a": "2", "n": noise(44_500, 2)}), "beta": FIRST["beta"]}
+        world.upload({"alpha": nodes({"a": str(number), "n": noise(60_000, number)}), "beta": FIRST["beta"]})
+    before: Trees = {"alpha": nodes({"a": "1", "n": noise(60_000, 1)}), "beta": FIRST["beta"]}
+    world.laptop.lay(alpha=nodes({"a": "2", "n": noise(60_000, 2)}))
+    wanted: Trees = {"alpha": nodes({"a": "2", "n": noise(60_000, 2)}), "beta": FIRST["beta"]}
     world.keep()
     for _ in killed_everywhere(world, world.laptop.push):
         assert world.seen_by_a_reader() in (before, wanted)

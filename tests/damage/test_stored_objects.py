@@ -23,7 +23,7 @@ pytestmark = pytest.mark.vm
 STATES: list[NodeTree] = [
     {
         "a": b"%d" % number,
-        "b/noise": noise(40_000, number),
+        "b/noise": noise(50_000, number),
         "b/large": noise(1_200_000, number // 4),
         "l": link("a"),
         "r": executable(b"%d" % number),
