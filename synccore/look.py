@@ -292,10 +292,14 @@ class Look:
             if differing is not None:
                 cache.differing = differing._replace(tracked=self._tracked())
             elif (cache.snapshot, cache.chosen) == (self.cache.snapshot, self.cache.chosen):
-                # It holds for what git tracked when it was asked, which may be something else by now.
-                cache.differing = self.cache.differing
+                cache.differing = self._still_differing()
             self._keeping = threading.Thread(target=self._keep, args=(cache, until_ns), name="keep")
             self._keeping.start()
+
+    def _still_differing(self) -> Differing | None:
+        """Return git's answer about the last look if it holds for the same files still: it does not where something else was staged since."""
+        known, listing = self.cache.differing, self._selecting.git_listing
+        return known if known is not None and listing is not None and listing.tracked() == known.tracked else None
 
     def _settle(self) -> None:
         self.keep(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -24,6 +25,19 @@ def look(root: Path, asked: ExitStack) -> Look:
     return Look(Source("alpha", root), root.parent / "cache", lambda: LATER_NS, asked=asked)
 
 
+def keep_looking(root: Path, *, asking: bool) -> None:
+    """Look at *root*, read what is new, and keep it all for the next look."""
+    with ExitStack() as asked:
+        found = look(root, asked)
+        intake = Intake()
+        assert not list(take_in(root, found.scan.unread, Claims(lambda _digest: True), intake))
+        answer = found.ask(asked) if asking else None
+        if answer is not None:
+            answer.finish()
+        found.finish(intake, asked)
+        found.keep(answer.differing if answer is not None else None)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return a tree that was looked at, and of which it is known that nothing differs from the commit."""
@@ -33,14 +47,7 @@ def root(tmp_path: Path) -> Path:
         (root / f"d/{number}.py").write_text(f"x = {number}\n")
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=root, check=True)
-    with ExitStack() as asked:
-        found = look(root, asked)
-        intake = Intake()
-        assert not list(take_in(root, found.scan.unread, Claims(lambda _digest: True), intake))
-        found.ask(asked).finish()
-        found.finish(intake, asked)
-        assert found.asking is not None
-        found.keep(found.asking.differing)
+    keep_looking(root, asking=True)
     return root
 
 
@@ -115,7 +122,17 @@ def skip(root: Path) -> None:
     (root / "d/8.py").unlink()
 
 
-@pytest.mark.parametrize("change", [add, forget, assume, skip])
+def stage(root: Path) -> None:
+    """Have git track other contents of a file than those on the disk."""
+    before = (root / "d/9.py").stat()
+    text = (root / "d/9.py").read_bytes()
+    (root / "d/9.py").write_text("staged")
+    git(root, "add", "d/9.py")
+    (root / "d/9.py").write_bytes(text)
+    os.utime(root / "d/9.py", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [add, forget, assume, skip, stage])
 def test_where_git_tracks_something_else_it_is_asked_about_all(
     root: Path, places: list[tuple[str, ...]], change: Callable[[Path], None]
 ) -> None:
@@ -132,6 +149,18 @@ def test_after_another_commit_it_is_asked_about_all(root: Path, places: list[tup
     with ExitStack() as asked:
         facts = look(root, asked).ask(asked).finish()
     assert places == [(".git",), (".",)]
+    assert facts == git_facts(root)
+
+
+def test_an_answer_is_not_believed_of_what_was_staged_after_it(root: Path, places: list[tuple[str, ...]]) -> None:
+    (root / "d/1.py").unlink()
+    keep_looking(root, asking=True)
+    stage(root)
+    keep_looking(root, asking=False)  # the same files as before, and git was not asked
+    places.clear()
+    with ExitStack() as asked:
+        facts = look(root, asked).ask(asked).finish()
+    assert places == [(".",)]
     assert facts == git_facts(root)
 
 
