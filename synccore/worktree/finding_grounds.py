@@ -56,7 +56,7 @@ def find_grounds(root: Path, exclusion: str | None, directories: Sequence[str], 
         untracked = listing.untracked()
         if len(untracked) > _MOST_UNTRACKED:
             return None
-        names = _Finding(root).names(directories)
+        names = _Finding(root).names(directories, untracked)
         "\0".join(chain(names, untracked)).encode()
     except (_NoGroundsError, NoGitProgramError, NotARepositoryError, SyncError, OSError, UnicodeEncodeError):
         return None
@@ -78,10 +78,11 @@ class _Finding:
         # With what it includes.
         self._configuration = Question(root, "config", "--list", "--show-origin", "--includes", "-z")
 
-    def names(self, directories: Sequence[str]) -> tuple[str, ...]:
-        """Return all of it but *directories*."""
+    def names(self, directories: Sequence[str], untracked: Iterable[str]) -> tuple[str, ...]:
+        """Return all of it but *directories*; git does not track what is *untracked*."""
         try:
             beside = list(self._directories_beside(directories))
+            self._find_no_repository({*beside, *_above(untracked)})
             rules = list(self._rule_files(chain(directories, beside)))
             read = list(self._configuration_files())
         finally:
@@ -167,11 +168,17 @@ class _Finding:
     def _rule_files(self, directories: Iterable[str]) -> Iterator[str]:
         """Yield the ``.gitignore`` of each of *directories* that has one; that one comes or goes the directory says."""
         for directory in directories:
-            prefix = "" if directory == "." else f"{directory}/"
-            if os.path.lexists(f"{self._base}{prefix}.gitignore"):
-                yield f"{prefix}.gitignore"
-            if prefix and os.path.lexists(f"{self._base}{prefix}.git"):
-                # A repository in the tree is none of git's own list, or may become one elsewhere.
+            name = ".gitignore" if directory == "." else f"{directory}/.gitignore"
+            if os.path.lexists(self._base + name):
+                yield name
+
+    def _find_no_repository(self, directories: Iterable[str]) -> None:
+        """Stop if one of *directories* is the top of a repository, or may become one elsewhere.
+
+        In a directory with files that it tracks git takes no notice of that; of 5,094 such ones it takes 20 ms to ask the disk.
+        """
+        for directory in directories:
+            if directory != "." and os.path.lexists(f"{self._base}{directory}/.git"):
                 raise _NoGroundsError
 
     def _behind_links(self, names: Iterable[str]) -> Iterator[str]:
@@ -184,6 +191,17 @@ class _Finding:
             except OSError as error:
                 if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
                     raise
+
+
+def _above(paths: Iterable[str]) -> set[str]:
+    """Return the directories above *paths* but for the root."""
+    above: set[str] = set()
+    for path in paths:
+        directory = path.rpartition("/")[0]
+        while directory and directory not in above:
+            above.add(directory)
+            directory = directory.rpartition("/")[0]
+    return above
 
 
 def _expanded(path: str, beside: str) -> str:

@@ -89,7 +89,11 @@ Deed = Callable[[Path], object]
 
 
 def writing(name: str, text: str = "x") -> Deed:
-    return lambda root: (root / name).write_text(text)
+    def write(root: Path) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+    return write
 
 
 def configuring(*arguments: str) -> Deed:
@@ -271,7 +275,11 @@ def test_another_exclusion_or_environment_has_git_asked(
 @pytest.mark.parametrize(
     "deed",
     [
-        pytest.param(lambda root: (root / "a" / ".git").write_text("gitdir: nowhere"), id="a repository elsewhere"),
+        pytest.param(writing("d/.git", "gitdir: nowhere"), id="a repository elsewhere, in a directory without files"),
+        pytest.param(
+            lambda root: (writing("d/e/1.py")(root), writing("d/.git", "gitdir: nowhere")(root)),
+            id="a repository elsewhere, above files that git does not track",
+        ),
         pytest.param(lambda root: git_in(root, "init", "-q", "only/inner"), id="a repository inside"),
         pytest.param(configuring("core.excludesFile", "relative"), id="rules beside wherever git is started"),
         pytest.param(configuring("core.worktree", ".."), id="a tree that is elsewhere"),
@@ -282,6 +290,23 @@ def test_where_something_cannot_be_watched_git_is_asked_each_time(root: Path, de
     deed(root)
     for _ in range(3):
         assert not look(root)[1]
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        pytest.param(lambda root: git_in(root, "init", "-q", "a"), id="a repository"),
+        pytest.param(writing("a/.git", "gitdir: ../other"), id="one that is elsewhere"),
+    ],
+)
+def test_among_files_that_git_tracks_another_repository_changes_nothing(root: Path, deed: Deed) -> None:
+    deed(root)
+    look(root)
+    assert is_known(root)
+    git_in(root, "init", "-q", "--bare", "other")
+    writing("a/2.py")(root)
+    assert not is_known(root)
+    assert "a/2.py" in look(root)[0].paths
 
 
 @pytest.mark.parametrize(
