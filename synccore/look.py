@@ -115,6 +115,7 @@ class Look:
         self._now_ns = now_ns
         self._since_ns = now_ns()
         self._unkept: tuple[StatCache, int] | None = None
+        self._early_grounds: tuple[Grounds | None, Fingerprints] | None = None
         self._keeping: threading.Thread | None = None
         self.asking: AskingFacts | None = None
         self.is_complete = False
@@ -310,15 +311,22 @@ class Look:
         # Without it the next look takes longer, and that is all: no reason to stop an upload, of all things, on a full disk.
         with suppress(WorktreeError, UnicodeEncodeError):
             before = self.cache.grounds, self.cache.above
-            cache.grounds, cache.above = self._grounds(cache)
+            cache.grounds, cache.above = self._early_grounds or self._grounds()
             until_ns = max(until_ns, self._now_ns()) if cache.grounds is not None else until_ns
             bounds = {"read_from_ns": self._since_ns, "read_until_ns": until_ns}
             if cache is not self.cache or (cache.grounds, believable(cache.above, **bounds)) != before:
                 store_stat_cache(self._cache_path, self.source.root, cache, **bounds)
 
-    def _grounds(self, cache: StatCache) -> tuple[Grounds | None, Fingerprints]:
-        """Return what the list followed from, if *cache* is all of it, and what was found there and at the directories above it."""
-        if not cache.chosen.directories:
+    def find_grounds(self) -> None:
+        """Find out now what the list followed from, and not when all else is done."""
+        if self._early_grounds is None:
+            with suppress(WorktreeError, UnicodeEncodeError):  # as in `_keep`
+                self._early_grounds = self._grounds()
+
+    def _grounds(self) -> tuple[Grounds | None, Fingerprints]:
+        """Return what the list followed from, and what was found there and at the directories above it."""
+        directories = self._chosen.directories
+        if not directories:
             return None, NO_FINGERPRINTS
         if isinstance(self._selecting, KnownList):
             return self.cache.grounds, self.cache.above
@@ -330,7 +338,7 @@ class Look:
 
         root, sizes = self.source.root, Fingerprints.from_bytes(above).column(1)
         # Of a tracked file that is gone the directory may be gone too.
-        there = [name for name, size in zip(cache.chosen.directories, sizes, strict=True) if size != NOTHING.size_bytes]
+        there = [name for name, size in zip(directories, sizes, strict=True) if size != NOTHING.size_bytes]
         grounds = find_grounds(root, self.source.exclusion, there, listing)
         return grounds, Fingerprints.from_bytes(above + (statuses(root, grounds.names).to_bytes() if grounds else b""))
 

@@ -19,7 +19,7 @@ from synccore.digest import Digest
 from synccore.draft import Draft, RepoDraft, UnplacedError, draft_head
 from synccore.errors import ConflictError, ErrorKind, IntegrityError, InvalidInputError, WorktreeError
 from synccore.gitfacts import GitFacts
-from synccore.intake import Intake, ReadFile, take_in
+from synccore.intake import FILES_FOR_PROCESSES, Intake, ReadFile, take_in
 from synccore.journal import Counts
 from synccore.look import Look, Source, surprises
 from synccore.outlet import Outlet
@@ -312,9 +312,12 @@ def _read(
     total = sum(map(len, unread)) + sum(map(len, renamed))
     done = 0
     for look, base, known, to_read, begun in zip(looks, bases, renamed, unread, asking, strict=True):
-        intake, question = Intake(read=known), begun
+        intake, question, is_much = Intake(read=known), begun, len(to_read) >= FILES_FOR_PROCESSES
         for block in take_in(look.source.root, to_read, claims, intake, processes, is_keeping_up=outlet.is_keeping_up):
             outlet.add([block])
+            if is_much:
+                # Others read meanwhile; at the end, where it takes 45 ms of 30,000 files, they would have nothing to do.
+                look.find_grounds()
             progress(Progress(phase="read", done=done + len(intake.paths), total=total, unit="files"))
         done += len(intake.paths)
         if look is looks[-1]:
