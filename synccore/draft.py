@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from synccore.diff import Difference
 from synccore.digest import Digest
-from synccore.fold import fold, needs_folding
+from synccore.fold import fold, needs_folding, needs_spilling, spill
 from synccore.gitfacts import GitFacts
 from synccore.head import INLINE_BYTES, WRITE_ID_BYTES, Head, RepoHead
 from synccore.journal import MAX_DELTA_BYTES, Change, Counts, Delta, Record, encode_change
@@ -158,7 +158,7 @@ def draft_head(
     head = next_head(before, moved, record)
     stored = tuple(manifests.values())
     if not needs_folding(head):
-        return Draft(head=head, manifests=stored, folded=False)
+        return Draft(head=spill(head, outlet) if needs_spilling(head) else head, manifests=stored, folded=False)
     kept = {manifest.ref: manifest.manifest for manifest in stored}
     small, more = fold(head, objects, outlet, lambda ref: kept[ref] if ref in kept else load_manifest(ref))
     return Draft(head=small, manifests=(*stored, *more), folded=True)

@@ -1,24 +1,52 @@
-"""Moving old records out of the head, so that it stays small (docs/format.md, section 7, "Folding").
+"""Moving old records, or the contents in them, out of the head, so that it stays small (docs/format.md, section 7, "Folding" and "Spilling").
 
-Invariant: folding changes no snapshot and loses no record; it is done by whoever moves the head anyway, and becomes
+Invariant: neither changes a snapshot or loses a record; it is done by whoever moves the head anyway, and becomes
 visible with that one move.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
 
-from synccore.head import FOLD_ABOVE_BYTES, FOLD_ABOVE_RECORDS, KEEP_BYTES, KEEP_RECORDS, Head, RepoHead
-from synccore.journal import JournalObject, Record, Start
+from synccore.bundle import PackedBlock
+from synccore.digest import Digest
+from synccore.errors import IntegrityError
+from synccore.head import (
+    FOLD_ABOVE_BYTES,
+    FOLD_ABOVE_RECORDS,
+    KEEP_BYTES,
+    KEEP_RECORDS,
+    SPILL_ABOVE_BYTES,
+    SPILL_KEEPS_RECORDS,
+    Head,
+    RepoHead,
+)
+from synccore.journal import (
+    MAX_DELTA_BYTES,
+    Change,
+    Delta,
+    JournalObject,
+    Record,
+    Start,
+    decode_delta,
+    encode_change,
+)
 from synccore.manifest import Manifest
-from synccore.outlet import Outlet
-from synccore.places import ObjectRef
+from synccore.outlet import Outlet, inline_blocks
+from synccore.places import InlineBlock, ObjectRef
 from synccore.repository import ObjectWriter, StoredManifest
 from synccore.trees import tree_of
 
 # What a record takes in the head beside its packed deltas: ids, names, times.
 _RECORD_BYTES = 64
 _CHANGE_BYTES = 112
+
+# Less than such a share of what makes a head large is not worth a request.
+_WORTH_A_SHARE = 3
+
+_WHAT = "a record of the head"
 
 
 def record_bytes(record: Record) -> int:
@@ -30,6 +58,48 @@ def needs_folding(head: Head) -> bool:
     """Tell whether the records of *head* have passed their cap."""
     too_large = sum(map(record_bytes, head.records)) > FOLD_ABOVE_BYTES
     return too_large or len(head.records) > FOLD_ABOVE_RECORDS
+
+
+def needs_spilling(head: Head) -> bool:
+    """Tell whether the records of *head* but for the newest few have so much in them that their contents had better be elsewhere."""
+    return sum(map(record_bytes, head.records[:-SPILL_KEEPS_RECORDS])) > SPILL_ABOVE_BYTES
+
+
+def spill(head: Head, outlet: Outlet) -> Head:
+    """Store the contents that stand in the records of *head*, but for the newest few, and return the head that says where they are.
+
+    They are there when the outlet has been waited for, as with `fold`. Where they are few, as in records that list many files and bring
+    none, it is *head* itself.
+    """
+    older, newest = head.records[:-SPILL_KEEPS_RECORDS], head.records[-SPILL_KEEPS_RECORDS:]
+    deltas: dict[Change, Delta] = {}
+    blocks: list[PackedBlock] = []
+    taken: set[Digest] = set()
+    for change in chain.from_iterable(record.changes for record in older):
+        # What cannot be read stays as it is: an upload has no need of it.
+        with suppress(IntegrityError):
+            delta = decode_delta(change, _WHAT)
+            fresh = inline_blocks(delta.changed, delta.places, but_for=taken)
+            taken.update([chunk.digest for block in fresh for chunk in block.chunks])
+            blocks += fresh
+            deltas[change] = delta
+    if not blocks or sum(len(block.frame) for block in blocks) < SPILL_ABOVE_BYTES // _WORTH_A_SHARE:
+        return head
+    places = outlet.store_apart(blocks)
+
+    def moved(change: Change) -> Change:
+        if change not in deltas:
+            return change
+        delta = deltas[change]
+        stored = {
+            digest: places[digest] for digest, place in delta.places.items() if isinstance(place.block, InlineBlock)
+        }
+        packed = delta._replace(places={**delta.places, **stored})
+        again = encode_change(change.repo, change.before, change.after, packed)
+        return again if again.plain_bytes <= MAX_DELTA_BYTES else change
+
+    records = [record._replace(changes=tuple(map(moved, record.changes))) for record in older]
+    return head._replace(records=(*records, *newest))
 
 
 def fold(

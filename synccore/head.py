@@ -24,7 +24,8 @@ from synccore.provenance import Author, Provenance, SnapshotId
 
 WRITE_ID_BYTES = 16
 
-# When a writer folds, and how much of the journal it leaves in the head for readers who are a little behind.
+# When a writer folds, and how much of the journal it leaves in the head for readers who are a little behind: at most half, so that no record
+# stays for longer than until the next fold, below which a prune may take what it names.
 FOLD_ABOVE_BYTES = 128 * 2**10
 FOLD_ABOVE_RECORDS = 64
 KEEP_BYTES = 64 * 2**10
@@ -33,6 +34,11 @@ KEEP_RECORDS = 32
 # What an upload brings beyond this goes into a bundle. Twenty edited files of source pack to about 60 KB, and an everyday edit is
 # one put (docs/decisions/0015: a bundle would cost them 20 ms each way, and save each later upload and download 38 ms).
 INLINE_BYTES = 64 * 2**10
+
+# When a writer puts the contents of all records but the newest few into a bundle. A connection that begins sends 14 KB, and 43 KB within two
+# round trips. (48 edits of 4 KB one after the other, up and down, docs/decisions/0016.)
+SPILL_ABOVE_BYTES = 32 * 2**10
+SPILL_KEEPS_RECORDS = 2
 
 
 class RepoHead(NamedTuple):

@@ -109,6 +109,12 @@ class Record(NamedTuple):
     author: Author
     changes: tuple[Change, ...]
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What is the same of it wherever it stands, and whatever its deltas are packed like: a spill packs them anew."""
+        moves = [(change.repo, change.before, change.after) for change in self.changes]
+        return self.sequence, self.at_ms, self.author, moves
+
     def change_of(self, repo: str) -> Change | None:
         """Return what this upload did to *repo*, if anything."""
         return next((change for change in self.changes if change.repo == repo), None)

@@ -6,7 +6,7 @@ Invariant: at most a handful of bundles is in memory at a time, and `close` retu
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from synccore.bundle import (
@@ -138,15 +138,15 @@ class Outlet:
         stored = self._stored
         return {digest: stored[digest] if digest in stored else places[digest] for digest in digests_of(tree)}
 
+    def store_apart(self, blocks: Iterable[PackedBlock]) -> Mapping[Digest, Place]:
+        """Send *blocks* in a bundle of their own, and return where their chunks are; nothing else that is taken will rely on it."""
+        bundle = build_bundle([*blocks, nonce_block()])
+        self._soon(self._objects.store_bundle, bundle)
+        return bundle.places
+
     def hold_inline(self, tree: Tree, places: Places) -> None:
         """Take the chunks of *tree* that are inline by *places*; of several trees, so that they share their bundles."""
-        mine = self.places()
-        inline = {
-            digest for digest, (block, _) in places.items() if digest not in mine and isinstance(block, InlineBlock)
-        }
-        if inline:
-            chunks = {chunk.digest: chunk for entry in tree.values() for chunk in chunks_of(entry)}
-            self.add(_repacked([chunk for digest, chunk in chunks.items() if digest in inline], places))
+        self.add(inline_blocks(tree, places, but_for=self.places()))
 
     def _send(self) -> None:
         bundle = build_bundle([*self._held, nonce_block()])
@@ -156,6 +156,21 @@ class Outlet:
         while len(self._flying) >= _FLYING:
             self._flying.popleft().result()
         self._newest = self._soon(self._objects.store_bundle, bundle)
+
+
+def inline_blocks(tree: Tree, places: Places, *, but_for: Container[Digest]) -> list[PackedBlock]:
+    """Return new blocks of the chunks of *tree* that stand in inline blocks by their *places*, but for some digests.
+
+    Raises:
+        IntegrityError: an inline block is damaged.
+    """
+    inline = {
+        digest for digest, (block, _) in places.items() if isinstance(block, InlineBlock) and digest not in but_for
+    }
+    if not inline:
+        return []
+    chunks = {chunk.digest: chunk for entry in tree.values() for chunk in chunks_of(entry)}
+    return list(_repacked([chunk for digest, chunk in chunks.items() if digest in inline], places))
 
 
 def _repacked(chunks: Iterable[Chunk], places: Places) -> Iterator[PackedBlock]:

@@ -129,7 +129,7 @@ def _has_landed(backend: Writer, user: str, head: Head, found: Head, doubt: Unav
     except SyncError as error:
         raise doubt from error
     # The horizon tells of a head that was put without a record of its own.
-    return mine in records and found.horizon >= head.horizon
+    return any(record.identity == mine.identity for record in records) and found.horizon >= head.horizon
 
 
 def _journal(backend: Writer, user: str, ref: ObjectRef) -> JournalObject:

@@ -106,10 +106,11 @@ def story(retention: Retention) -> Iterator[Story]:
 
 @contextmanager
 def small_heads() -> Iterator[None]:
-    """Let writers fold after a few records, and give a listing of a few entries a manifest, so that short stories have both."""
+    """Let writers fold after a few records, spill a few contents and give a listing of a few entries a manifest, so that short stories have it all."""
     with (
         patch("synccore.fold.FOLD_ABOVE_RECORDS", 5),
         patch("synccore.fold.KEEP_RECORDS", 2),
+        patch("synccore.fold.SPILL_ABOVE_BYTES", 600),
         patch("synccore.draft._MAX_LISTING_BYTES", 330),
     ):
         yield

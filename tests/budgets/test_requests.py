@@ -2,11 +2,12 @@
 
 import math
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from synccore.head import FOLD_ABOVE_RECORDS
+from synccore.head import FOLD_ABOVE_RECORDS, SPILL_ABOVE_BYTES, SPILL_KEEPS_RECORDS
 from synccore.keys import head_key
 from synccore.pullreport import PullOutcome
 from synccore.push import PushOutcome
@@ -115,20 +116,49 @@ def test_a_day_of_edits_stays_small_at_every_moment_of_the_journals_life(lab: La
     lab.laptop.push()
     lab.machine.pull()
     tree = dict(REPOS["repo1"])
-    folds = 0
+    folds = spills = 0
     for number in range(FOLD_ABOVE_RECORDS + 20):
         tree[f"d/{number % 30}.py"] = source(3000 + 400 * (number % 20), number + 1)
         lab.laptop.lay(repo1=tree)
         calls = lab.counted(lambda: lab.laptop.push("repo1"))
         assert head_bytes(lab) <= UPLOAD_LIMIT
         assert calls.pop("conditional_put") == 1
-        # A fold adds a bundle, a journal object and a listing of each repository that has records, and reads nothing.
-        assert calls in ({}, {"put": 2 + (1 if folds else len(REPOS))})
-        folds += bool(calls)
+        # Contents that are spilled are a bundle. A fold adds a journal object and a listing of each repository that has records as well, and
+        # neither reads anything.
+        assert calls in ({}, {"put": 1}, {"put": 2 + (1 if folds else len(REPOS))})
+        spills += calls == {"put": 1}
+        folds += calls.get("put", 0) > 1
         assert lab.counted(lab.machine.pull) == {"conditional_get": 1}
         assert lab.backend.bytes_read <= UPLOAD_LIMIT
-    assert 1 <= folds <= 6
+    assert 1 <= folds <= 3
+    assert 4 <= spills <= 10
     assert_carried(lab.laptop, lab.machine, *REPOS)
+    assert_sound(lab.inner)
+
+
+def test_after_a_spill_the_body_is_small_again_and_who_is_behind_takes_one_get_more(lab: Lab) -> None:
+    tree: NodeTree = {"a": b"1"}
+    lab.laptop.lay(alpha=tree)
+    lab.laptop.push()
+    behind = lab.another_machine("behind")
+    behind.pull()
+    calls: Mapping[str, int] = {"conditional_put": 1}
+    uploads = 0
+    while calls == {"conditional_put": 1}:
+        tree = {**tree, f"{uploads}": noise(20_000, uploads)}
+        lab.laptop.lay(alpha=tree)
+        calls = lab.counted(lab.laptop.push)
+        uploads += 1
+        assert head_bytes(lab) <= UPLOAD_LIMIT
+        if calls == {"conditional_put": 1}:
+            lab.machine.pull()
+    assert calls == {"conditional_put": 1, "put": 1}
+    assert SPILL_ABOVE_BYTES < 20_200 * (uploads - SPILL_KEEPS_RECORDS) < SPILL_ABOVE_BYTES + 20_200
+    assert head_bytes(lab) < 21_000 * SPILL_KEEPS_RECORDS
+    assert lab.counted(lab.machine.pull) == {"conditional_get": 1}
+    assert lab.backend.bytes_read < 21_000 * SPILL_KEEPS_RECORDS
+    assert lab.counted(behind.pull) == {"conditional_get": 1, "get": 1}
+    assert_carried(lab.laptop, lab.machine, "alpha")
     assert_sound(lab.inner)
 
 

@@ -53,10 +53,16 @@ class RepositoryOfTrees(RuleBasedStateMachine):
         self.patch.undo()
         self.folder.cleanup()
 
-    @initialize(above=st.sampled_from((1, 3, 8)), kept=st.sampled_from((1, 2, 5)), fewest=st.sampled_from((1, 2, 8)))
-    def choose_caps(self, above: int, kept: int, fewest: int) -> None:
+    @initialize(
+        above=st.sampled_from((1, 3, 8)),
+        kept=st.sampled_from((1, 2, 5)),
+        spilled=st.sampled_from((0, 500, 10_000)),
+        fewest=st.sampled_from((1, 2, 8)),
+    )
+    def choose_caps(self, above: int, kept: int, spilled: int, fewest: int) -> None:
         self.patch.setattr(fold, "FOLD_ABOVE_RECORDS", above)
         self.patch.setattr(fold, "KEEP_RECORDS", kept)
+        self.patch.setattr(fold, "SPILL_ABOVE_BYTES", spilled)
         self.patch.setattr(moves, "_FEWEST", fewest)
 
     @rule(wanted=st.dictionaries(st.sampled_from(REPOS), some_trees, min_size=1, max_size=2))
@@ -119,6 +125,8 @@ class RepositoryOfTrees(RuleBasedStateMachine):
             assert before is not None
             changes = chain(head.records, repo, SnapshotId(before), head.repos[repo].snapshot)
             deltas = [decode_delta(change, "a record") for change in changes or ()]
+            for delta in deltas:
+                self._contents(Manifest(now.snapshot, delta.changed, delta.places))
             if deltas and all(delta.manifest is None for delta in deltas):
                 assert overlay(entries(tree), deltas, "it") == now.tree
 

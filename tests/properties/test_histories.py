@@ -1,9 +1,12 @@
 """Whatever was uploaded arrives, for machines that are near and far behind."""
 
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synccore.head import SPILL_ABOVE_BYTES
 from synccore.history import log
 from synccore.pullreport import PullOutcome
 from synccore.testing.invariants import (
@@ -26,11 +29,12 @@ MIB = 2**20
     histories(small_contents() | contents_around_the_boundary(), max_size=4),
     histories(max_size=4),
     st.sets(st.integers(0, 3)),
+    st.sampled_from((0, SPILL_ABOVE_BYTES)),
 )
 def test_every_upload_arrives_at_machines_that_follow_lag_and_come_new(
-    alphas: list[NodeTree], betas: list[NodeTree], lagging_pulls: set[int]
+    alphas: list[NodeTree], betas: list[NodeTree], lagging_pulls: set[int], spilled: int
 ) -> None:
-    with lab_in_memory() as lab:
+    with lab_in_memory() as lab, patch("synccore.fold.SPILL_ABOVE_BYTES", spilled):
         lagging = lab.another_machine("lagging")
         for step in range(max(len(alphas), len(betas))):
             trees = {"alpha": alphas[min(step, len(alphas) - 1)], "beta": betas[min(step, len(betas) - 1)]}
@@ -50,7 +54,11 @@ def test_every_upload_arrives_at_machines_that_follow_lag_and_come_new(
         assert_sound(lab.inner)
 
 
-def test_machines_any_number_of_uploads_behind_arrive_across_many_folds(lab: Lab) -> None:
+@pytest.mark.parametrize("spilled", [0, 2_000, SPILL_ABOVE_BYTES])
+def test_machines_any_number_of_uploads_behind_arrive_across_many_folds_and_spills(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, spilled: int
+) -> None:
+    monkeypatch.setattr("synccore.fold.SPILL_ABOVE_BYTES", spilled)
     tree: dict[str, str | bytes] = {"steady": "1"}
     behind = []
     folds = 0

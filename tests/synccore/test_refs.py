@@ -11,10 +11,11 @@ from synccore.backends.memory import MemoryBackend
 from synccore.backends.patience import Patience
 from synccore.backends.recording import RecordingBackend
 from synccore.backends.retrying import RetryingBackend
+from synccore.bundle import inline_places, pack_block
 from synccore.digest import Digest, digest_of
 from synccore.draft import next_head
 from synccore.errors import ConflictError, ErrorKind, SyncError, UnavailableError
-from synccore.fold import fold
+from synccore.fold import fold, spill
 from synccore.head import Head
 from synccore.journal import Counts, Delta, Record, encode_change
 from synccore.keys import Key, head_key
@@ -23,6 +24,7 @@ from synccore.provenance import Author, SnapshotId
 from synccore.refs import HeadAt, move_head, read_head
 from synccore.repository import ObjectWriter
 from synccore.testing.faults import FaultyBackend
+from synccore.testing.trees import entries, noise
 
 USER = "ann"
 NOTHING = Delta(None, Counts(0, 0, 0, 0, 0), None, {}, {}, {}, {})
@@ -43,12 +45,18 @@ def patience(seconds: float = 10.0) -> Patience:
     return Patience(deadline_seconds=seconds, clock=lambda: time.now, sleep=time.sleep, jitter=lambda: 0.0)
 
 
-def moved(before: Head | None, by: str = "laptop") -> Head:
+def moved(before: Head | None, by: str = "laptop", delta: Delta = NOTHING) -> Head:
     """Return a head with one more record: a repository that came and went, so that no tree is needed."""
     sequence = before.sequence + 1 if before else 1
     gone = SnapshotId(digest_of(f"{by} {sequence}".encode()))
-    change = encode_change("alpha", gone, None, NOTHING)
+    change = encode_change("alpha", gone, None, delta)
     return next_head(before, {}, Record(sequence, 1, Author(user=USER, host=by), (change,)))
+
+
+def bringing(content: bytes) -> Delta:
+    """Return a delta with a file in it."""
+    block = pack_block([(digest_of(content), content)])
+    return NOTHING._replace(changed=entries({"a": content}), places=inline_places(block))
 
 
 class Storage:
@@ -197,15 +205,18 @@ def move_and_meanwhile(storage: Storage, head: Head, was: HeadAt | None, act: Ca
     return move_head(Interrupted(storage.faulty, act), USER, head, replacing=version(was), patience=patience())
 
 
-def follow(storage: Storage, count: int, *, folding: bool = False) -> None:
+def follow(storage: Storage, count: int, *, folding: bool = False, spilling: bool = False) -> None:
     """Let somebody put *count* heads on top of the one that is there."""
     for _ in range(count):
         at = storage.there()
         assert at is not None
         head = moved(at.head, "other")
-        if folding:
-            objects = ObjectWriter(storage.memory, USER)
-            with Outlet(objects) as outlet:
+        objects = ObjectWriter(storage.memory, USER)
+        with Outlet(objects) as outlet:
+            if spilling:
+                head = spill(head, outlet)
+                outlet.wait()
+            if folding:
                 head, _ = fold(head, objects, outlet, lambda ref: pytest.fail(f"{ref} is not needed"))
         move_head(storage.memory, USER, head, replacing=at.version)
 
@@ -220,6 +231,18 @@ def test_ours_is_found_below_what_somebody_has_put_on_top_of_it(
     assert found == storage.there()
     assert found.head.sequence == head.sequence + count
     assert (head.records[-1] in found.head.records) is not folding
+
+
+@pytest.mark.parametrize("folding", [False, True])
+def test_ours_is_found_where_somebody_has_spilled_what_it_brought(
+    storage: Storage, was: HeadAt | None, *, folding: bool
+) -> None:
+    storage.faulty.lose_answer(put_name(was))
+    head, count = moved(was.head if was else None, delta=bringing(noise(90_000))), 80 if folding else 3
+    found = move_and_meanwhile(storage, head, was, lambda: follow(storage, count, folding=folding, spilling=True))
+    assert found == storage.there()
+    assert found.head.sequence == head.sequence + count
+    assert head.records[-1] not in found.head.records
 
 
 def test_a_head_without_a_record_of_its_own_is_not_taken_for_done_because_of_the_one_before(storage: Storage) -> None:
