@@ -65,7 +65,9 @@ def pack_block(contents: Iterable[tuple[Digest, bytes]], *, quickly: bool = Fals
     pairs = list(contents)
     plain = b"".join([data for _, data in pairs])
     return frame_block(
-        compress(plain, quickly=quickly), len(plain), tuple(Chunk(digest, len(data)) for digest, data in pairs)
+        compress(plain, quickly=quickly, well=True),
+        len(plain),
+        tuple(Chunk(digest, len(data)) for digest, data in pairs),
     )
 
 

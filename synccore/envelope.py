@@ -21,6 +21,10 @@ MAGIC = b"\x89EPL"
 # Level 3 is where text compresses 3.5:1 at some 300 MB/s a core; level 1 saves a third of the time for a tenth more bytes.
 _LEVEL = 3
 
+# What stands in the head is sent again with the next uploads. Of twenty edited files (184, 229 and 276 KB) this makes 40, 53 and 56 KB in 4 ms, and
+# level 3 makes 45, 59 and 63 in 1; level 12 takes 19 ms for 1 % less.
+_LEVEL_OF_SMALL = 9
+
 # Above so many bytes level 3 looks things up in tables of 768 KiB, most of a core's second cache beside the data. With 320 KiB it takes
 # 12 % less time for 0.5 to 1.3 % more bytes (Python packages, shared libraries); smaller contents have smaller tables anyway.
 _LARGE_BYTES = 256 * 2**10
@@ -114,7 +118,7 @@ def check_version(what: str, magic: bytes, version: int) -> None:
         )
 
 
-def compress(data: bytes, *, split: int = 0, quickly: bool = False) -> bytes:
+def compress(data: bytes, *, split: int = 0, quickly: bool = False, well: bool = False) -> bytes:
     """Return *data* as one zstd frame that states its content size. Safe from any thread; releases the GIL.
 
     Args:
@@ -122,7 +126,10 @@ def compress(data: bytes, *, split: int = 0, quickly: bool = False) -> bytes:
         split: for a frame of other bytes with the same content: where, modulo its size, a block of zstd's own ends; 0 leaves
             that to zstd.
         quickly: whether time is worth more than some bytes; of small contents it makes no difference.
+        well: whether bytes are worth more than some time, where *data* is small.
     """
+    if well and len(data) <= _LARGE_BYTES:
+        return zstandard.ZstdCompressor(level=_LEVEL_OF_SMALL, write_content_size=True).compress(data)
     if not split:
         return _compressor(len(data), quickly=quickly).compress(data)
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
