@@ -126,7 +126,7 @@ def compress(data: bytes, *, split: int = 0, quickly: bool = False, well: bool =
         split: for a frame of other bytes with the same content: where, modulo its size, a block of zstd's own ends; 0 leaves
             that to zstd.
         quickly: whether time is worth more than some bytes; of small contents it makes no difference.
-        well: whether bytes are worth more than some time, where *data* is small.
+        well: whether bytes are worth more than some time, where *data* is small; *split* is not heeded then.
     """
     if well and len(data) <= _LARGE_BYTES:
         return zstandard.ZstdCompressor(level=_LEVEL_OF_SMALL, write_content_size=True).compress(data)

@@ -1,6 +1,6 @@
 """Moving old records, or the contents in them, out of the head, so that it stays small (docs/format.md, section 7, "Folding" and "Spilling").
 
-Invariant: neither changes a snapshot or loses a record; it is done by whoever moves the head anyway, and becomes
+Invariant: neither changes a snapshot nor loses a record; it is done by whoever moves the head anyway, and becomes
 visible with that one move.
 """
 
